@@ -1,0 +1,91 @@
+"""What is judged and what comes out: `Attempt` goes into the engine, `Decision` comes out of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The outcome of a judgement."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+
+
+class Reason(StrEnum):
+    """Which step of the order of judgement gave the verdict; a closed set, safe as a metric label."""
+
+    LOCKED = "locked"
+    ALWAYS_ALLOW = "always_allow"
+    SANCTION = "sanction"
+    EXCEPTION = "exception"
+    RULE = "rule"
+    OTHERWISE = "otherwise"
+    ERROR = "error"
+
+
+class Point(StrEnum):
+    """Where an attempt was seen: the enforcement point, or a question about one."""
+
+    DNS = "dns"
+    PROXY = "proxy"
+    EXPLAIN = "explain"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is judged: somebody at `address` wants `host` (and `path`, where it is known) at `at`.
+
+    `address` is the client's IP address as text. `host` is a host name or IP literal in any spelling;
+    the engine brings it into its canonical form. `path` is None where only the name is known (DNS question,
+    TLS server name), else the raw URL path. `at` is an aware datetime; UTC is the fast case.
+    """
+
+    address: str
+    host: str
+    at: datetime
+    path: str | None = None
+    point: Point = Point.EXPLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing the engine looked at on its way to a verdict."""
+
+    what: str  # `always_allow`, `exceptions[0] REQ-2026-0012`, `rules[2]`, `otherwise` …
+    source: str  # `policy.yaml:41`, or empty where it stands in no file
+    matched: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict and what caused it.
+
+    The same attempt gets the same verdict on `[at, valid_until)`; `valid_until` None means until the policy
+    changes. Instants are UTC. `considered` is filled only where it was asked for (`Engine.explain`).
+    """
+
+    verdict: Verdict
+    reason: Reason
+    message: str  # why, in the policy's words, for the person who is blocked
+    at: datetime
+    valid_until: datetime | None
+    host: str  # canonical; as it was received where it has no canonical form
+    network: str
+    device: str | None = None
+    rule: int | None = None  # index in `rules`
+    exception: str | None = None  # id in `exceptions`
+    source: str | None = None  # `policy.yaml:41`
+    service: str | None = None
+    category: str | None = None
+    # A page below this host may be judged otherwise than the host: the verdict holds for the name only.
+    path_decides: bool = False
+    # The connection to this host is decrypted (given the network's `inspection` and `never_inspect`).
+    open_tls: bool = False
+    considered: tuple[Step, ...] = field(default=())
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the verdict is a block."""
+        return self.verdict is Verdict.BLOCK

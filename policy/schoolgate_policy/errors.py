@@ -1,0 +1,54 @@
+"""The exception classes of the policy core, split by who must act.
+
+`PolicyError` is for whoever edits policy.yaml; `InvalidHost` and `InvalidPath` are for whoever sent the name.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is: an error keeps the policy from being used, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyIssue:
+    """One thing wrong in one place of a policy file.
+
+    `line` and `column` count from 1; both are 0 where the finding is about the whole file.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{where}: {what}" if self.severity is Severity.ERROR else f"{where}: warning: {what}"
+
+
+class SchoolgateError(Exception):
+    """Something that a caller acts on; its text is one line for a person."""
+
+
+class PolicyError(SchoolgateError):
+    """A policy that cannot be used, with every reason why."""
+
+    def __init__(self, issues: tuple[PolicyIssue, ...]) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = issues
+
+
+class InvalidHost(ValueError):  # noqa: N818 - reads as what it is where it is raised and caught
+    """Text that is no host name and no IP address."""
+
+
+class InvalidPath(ValueError):  # noqa: N818
+    """A URL path that cannot be brought into one canonical form."""

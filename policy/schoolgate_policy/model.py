@@ -1,0 +1,225 @@
+"""The policy as the engine reads it: one immutable snapshot of everything policy.yaml and the catalogue say.
+
+A value that exists is valid: the schema builds these only from a file without problems. Instants are UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+from schoolgate_policy.decision import Verdict
+from schoolgate_policy.schedule import Calendar, When
+
+type IPNetwork = IPv4Network | IPv6Network
+
+
+class People(StrEnum):
+    """Who uses a network."""
+
+    STAFF = "staff"
+    PUPIL = "pupil"
+    GUEST = "guest"
+
+
+class Inspection(StrEnum):
+    """How much TLS is opened on a network (design: nothing, where a verdict needs it, everything not excepted)."""
+
+    NAMES = "names"
+    NEEDED = "needed"
+    ALL = "all"
+
+
+class TargetKind(StrEnum):
+    """What a target speaks of."""
+
+    SERVICE = "service"
+    CATEGORY = "category"
+    LIST = "list"
+    DOMAIN = "domain"  # the name and all below it; an IP address stands for itself
+    URL = "url"  # host and path prefix
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a rule speaks of. `value` is canonical; `path` (`/ourschool`) only where `kind` is URL."""
+
+    kind: TargetKind
+    value: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case TargetKind.CATEGORY | TargetKind.LIST:
+                return f"{self.kind}:{self.value}"
+            case _:
+                return self.value + self.path
+
+
+class HostSet(Protocol):
+    """A named set of hosts too large for the policy itself: a block list."""
+
+    def covers(self, host: str) -> bool:
+        """Whether the canonical host, or any name above it, is listed."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MinimumAge:
+    """The age below which a service does not admit users, and where that was read."""
+
+    years: int
+    source: str
+    checked: date
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What people name: Instagram. `domains` cover the name and all below it."""
+
+    id: str
+    title: str
+    category: str
+    domains: tuple[str, ...]
+    shared_domains: tuple[str, ...] = ()  # used by others too: judged only where a policy names them
+    min_age: MinimumAge | None = None
+    frontends: tuple[str, ...] = ()  # alternative front ends that show the same content
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A group of services; `about` is its definition in words an officer can apply to a new site."""
+
+    id: str
+    title: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every known service and category. `version` is the date of its data."""
+
+    version: str
+    categories: Mapping[str, Category]
+    services: Mapping[str, Service]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A VLAN and its addresses."""
+
+    id: str
+    people: People
+    addresses: tuple[IPNetwork, ...]
+    inspection: Inspection
+    otherwise: Verdict
+    vlan: int | None
+    source: str
+    age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A name for one machine, or a room full of them."""
+
+    id: str
+    addresses: tuple[IPNetwork, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Block or allow some targets, for some networks and devices (none named: for all), during some schedules."""
+
+    index: int
+    verdict: Verdict
+    targets: tuple[Target, ...]
+    networks: frozenset[str]
+    devices: frozenset[str]
+    during: When
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyException:
+    """A granted, dated departure from the rules, in force on `[starts, ends)`."""
+
+    index: int
+    id: str
+    verdict: Verdict
+    targets: tuple[Target, ...]
+    networks: frozenset[str]
+    devices: frozenset[str]
+    starts: datetime
+    ends: datetime
+    during: When
+    reason: str
+    source: str
+    reviewed_by: str = ""
+    approved_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedList:
+    """Hosts that nothing in the policy can open. Its entries are never shown to anybody."""
+
+    id: str
+    hosts: HostSet
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sanction:
+    """A device (one address) restricted to what a closely supervised pupil may reach, before `ends`."""
+
+    address: str
+    ends: datetime
+    reason: str
+    targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """Whose policy this is."""
+
+    name: str
+    timezone: str
+    bank_holidays: str | None
+    contacts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Who approved the policy, and when it must be looked at again."""
+
+    approved_by: str
+    approved_on: date
+    due: date
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """An immutable snapshot of all that decides."""
+
+    version: str  # the first 12 hexadecimal digits of the SHA-256 of the file
+    source: str  # the file's name, as it stands in messages
+    school: School
+    networks: Mapping[str, Network]
+    unknown_clients: str
+    devices: Mapping[str, Device]
+    calendar: Calendar
+    catalogue: Catalogue
+    always_allow: tuple[tuple[Target, str], ...]  # with the source of each
+    never_inspect: tuple[Target, ...]
+    rules: tuple[Rule, ...]
+    exceptions: tuple[PolicyException, ...]
+    lists: Mapping[str, HostSet] = field(default_factory=dict)
+    locked: tuple[LockedList, ...] = ()
+    review: Review | None = None

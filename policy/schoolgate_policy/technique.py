@@ -1,0 +1,51 @@
+"""The ways round the filter that enforcement points can name: a closed set, safe as a metric label."""
+
+from enum import StrEnum
+
+
+class Technique(StrEnum):
+    """One way round the filter, or one kind of traffic that looks like it.
+
+    `INFORMATION` below lists those that ordinary devices send by themselves: counted, never held against anyone.
+    """
+
+    # Names and resolvers
+    FOREIGN_DNS = "foreign_dns"
+    DOH = "doh"
+    DOT = "dot"
+    DOQ = "doq"
+    DDR = "ddr"
+    DOH_CANARY = "doh_canary"
+    DNSCRYPT = "dnscrypt"
+    PRIVATE_RELAY = "private_relay"
+    CNAME_CLOAKING = "cname_cloaking"
+    REBINDING = "rebinding"
+    DNS_TUNNEL = "dns_tunnel"
+    MALFORMED_DNS = "malformed_dns"
+    WPAD = "wpad"
+    # Connections
+    ECH = "ech"
+    NO_SNI = "no_sni"
+    SNI_MISMATCH = "sni_mismatch"
+    FRONTING = "fronting"
+    SPLIT_HELLO = "split_hello"
+    CLIENT_DISTRUST = "client_distrust"
+    NON_HTTP_TLS = "non_http_tls"
+    NON_HTTP = "non_http"
+    QUIC = "quic"
+    SSTP = "sstp"
+    UPGRADE_TUNNEL = "upgrade_tunnel"
+    PROXY_PROTOCOL = "proxy_protocol"
+    PROXY_DIRECT = "proxy_direct"
+    PRIVATE_ADDRESS = "private_address"
+    # Requests
+    IP_LITERAL = "ip_literal"
+    HOST_AMBIGUITY = "host_ambiguity"
+    ODD_HOST = "odd_host"
+    SMUGGLING = "smuggling"
+    ODD_METHOD = "odd_method"
+    WEB_PROXY = "web_proxy"
+    PATH_TRICK = "path_trick"
+
+
+INFORMATION = frozenset({Technique.DDR, Technique.DOH_CANARY, Technique.PRIVATE_RELAY, Technique.ECH, Technique.WPAD})

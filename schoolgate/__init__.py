@@ -1,0 +1,3 @@
+"""Schoolgate."""
+
+__version__ = "0.1.0"
