@@ -26,6 +26,7 @@ class HealthServer:
         self._registry = registry
         self._ready = ready
         self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen, and return the address listened on.
@@ -42,10 +43,12 @@ class HealthServer:
         """Stop listening and close what is open."""
         if self._server:
             self._server.close()
-            self._server.close_clients()
+            for writer in tuple(self._open):
+                writer.close()
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         try:
             async with asyncio.timeout(_PATIENCE):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -54,6 +57,7 @@ class HealthServer:
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever asks like this gets no answer
         finally:
+            self._open.discard(writer)
             with contextlib.suppress(OSError):
                 writer.close()
 

@@ -82,7 +82,9 @@ class _Handler(logging.Handler):
             self._writer.dropped += 1
 
 
-def configure(level: str, component: str, writer: LineWriter | None = None, stream: TextIO | None = None) -> LineWriter:
+def configure(
+    level: str, component: str, writer: LineWriter | None = None, stream: TextIO | None = None
+) -> LineWriter:
     """Send every log of this process to stderr in one form; return the writer, which counts what it dropped."""
     stream = stream or sys.stderr
     writer = writer or LineWriter()

@@ -5,31 +5,12 @@ What the school decides stands in policy.yaml, not here. Every setting has a def
 (`SCHOOLGATE_DNS_LISTEN` for `listen` in `[dns]`).
 """
 
-import difflib
-import os
 import re
-import tomllib
-from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-
-from schoolgate_policy.errors import SchoolgateError
-from schoolgate_policy.names import canonical_host
-
-DEFAULT_FILE = Path("schoolgate.toml")
-_PREFIX = "SCHOOLGATE_"
-_NOT_SETTINGS = frozenset({"SCHOOLGATE_POLICY", "SCHOOLGATE_SETTINGS"})  # options of the command line
-
-
-class SettingsError(SchoolgateError):
-    """Settings that cannot be used; one line for each thing that is wrong."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Endpoint(NamedTuple):
@@ -47,7 +28,7 @@ def parse_endpoint(text: object) -> object:
     if isinstance(text, Endpoint):
         return text
     if not isinstance(text, str):
-        raise ValueError(f"`{text}` is not ADDRESS:PORT in quotes, such as \"127.0.0.1:5353\"")  # noqa: TRY004 - pydantic
+        raise ValueError(f'`{text}` is not ADDRESS:PORT in quotes, such as "127.0.0.1:5353"')  # noqa: TRY004 - pydantic
     match = re.fullmatch(r"\[(?P<six>[^\]]+)\]:(?P<p6>\d+)|(?P<four>[^:]+):(?P<p4>\d+)", text)
     if not match:
         raise ValueError(f"`{text}` is not ADDRESS:PORT, such as 127.0.0.1:5353 or [::1]:5353")
@@ -61,24 +42,19 @@ def parse_endpoint(text: object) -> object:
 
 
 def _parse_upstream(text: object) -> object:
-    """Check `ADDRESS[:PORT]`, `[ADDRESS]:PORT` or `tls://ADDRESS[:PORT]#NAME`; it stays text."""
+    """Read `192.0.2.53`, `2001:db8::53`, or either with a port; the port is 53 where none is given."""
     if not isinstance(text, str):
-        return text
-    rest, _, name = text.removeprefix("tls://").partition("#")
-    if text.startswith("tls://") and not name:
-        raise ValueError(f"`{text}`: an upstream over TLS needs its name, such as tls://9.9.9.9#dns.quad9.net")
+        return parse_endpoint(text)
     try:
-        if name:
-            canonical_host(name)
-        try:
-            ip_address(rest)
-        except ValueError:
-            parse_endpoint(rest)
+        return Endpoint(str(ip_address(text)), 53)
+    except ValueError:
+        pass  # with a port, or wrong
+    try:
+        return parse_endpoint(text)
     except ValueError:
         raise ValueError(
-            f"`{text}` is not an upstream resolver: ADDRESS, ADDRESS:PORT or tls://ADDRESS#NAME"
+            f"`{text}` is not a resolver: ADDRESS or ADDRESS:PORT, such as 9.9.9.9 or [2620:fe::fe]:53"
         ) from None
-    return text
 
 
 def _parse_address(text: object) -> object:
@@ -103,10 +79,10 @@ def _split_pairs(value: object) -> object:
 
 
 type ListenAt = Annotated[Endpoint, BeforeValidator(parse_endpoint)]
-type Upstream = Annotated[str, BeforeValidator(_parse_upstream)]
+type Upstream = Annotated[Endpoint, BeforeValidator(_parse_upstream)]
 type Address = Annotated[str, BeforeValidator(_parse_address)]
 type Port = Annotated[int, Field(ge=0, le=65535)]
-type Workers = Annotated[int, Field(ge=1, le=64)]
+type Workers = Annotated[int, Field(ge=1, le=1)]  # one process for each part
 
 
 class _Section(BaseModel):
@@ -182,98 +158,7 @@ class Settings(_Section):
         return self
 
 
-def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings: defaults, then the file, then the environment.
-
-    Without `file`, `schoolgate.toml` in the working folder is read if it exists. Relative paths in the file are
-    relative to the file's folder.
-
-    Raises:
-        SettingsError: something is wrong, each in one line that begins with the file and the key.
-
-    """
-    source = file or DEFAULT_FILE
-    document = _read(source) if file or source.exists() else {}
-    for key in ("state",):
-        if isinstance(document.get(key), str):
-            document[key] = str(source.parent / document[key])
-    proxy = document.get("proxy")
-    if isinstance(proxy, dict) and isinstance(proxy.get("upstream_ca"), str):
-        proxy["upstream_ca"] = str(source.parent / proxy["upstream_ca"])
-    variables = _overlay(document, environ)
-    try:
-        return Settings.model_validate(document)
-    except ValidationError as error:
-        raise SettingsError([_line(issue, source, variables) for issue in error.errors()]) from None
-
-
-def _read(source: Path) -> dict[str, Any]:
-    try:
-        with source.open("rb") as stream:
-            return tomllib.load(stream)
-    except OSError as error:
-        raise SettingsError([f"{source}: cannot be read: {(error.strerror or str(error)).lower()}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{source}: {str(error)[:1].lower()}{str(error)[1:]}"]) from None
-
-
-def _known_variables() -> dict[str, tuple[str, ...]]:
-    known: dict[str, tuple[str, ...]] = {}
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, _Section):
-            for key in section.model_fields:
-                known[f"{_PREFIX}{name}_{key}".upper()] = (name, key)
-        else:
-            known[f"{_PREFIX}{name}".upper()] = (name,)
-    return known
-
-
-def _overlay(document: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
-    """Put the environment's settings over the document's; return which variable gave which key."""
-    known = _known_variables()
-    given: dict[tuple[str, ...], str] = {}
-    for name in sorted(environ):
-        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
-            continue
-        if name not in known:
-            raise SettingsError([f"{name}: no such setting; {_suggest(name, list(known))}"])
-        *sections, key = path = known[name]
-        place = document
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                break  # the file is wrong here, and validation says so
-        else:
-            place[key] = environ[name]
-            given[path] = name
-    return given
-
-
-def _line(issue: Any, source: Path, variables: Mapping[tuple[str, ...], str]) -> str:
-    path = tuple(str(part) for part in issue["loc"])
-    variable = variables.get(path[:2]) or variables.get(path[:1])
-    where = variable or f"{source}: {'.'.join(path)}".removesuffix(": ")
-    message: str = issue["msg"].removeprefix("Value error, ")
-    if issue["type"] == "extra_forbidden":
-        message = f"no such setting; {_suggest(path[-1], _keys(path[:-1]))}"
-    return f"{where}: {message[:1].lower()}{message[1:]}"
-
-
-def _keys(path: tuple[str, ...]) -> list[str]:
-    section: Any = Settings
-    for part in path:
-        section = section.model_fields[part].annotation
-    return list(section.model_fields)
-
-
-def _suggest(name: str, available: list[str]) -> str:
-    close = difflib.get_close_matches(name, available, n=1)
-    hint = f"did you mean `{close[0]}`? " if close else ""
-    return f"{hint}available: {', '.join(sorted(available))}"
-
-
-def system_resolvers(file: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
+def system_resolvers(file: Path = Path("/etc/resolv.conf")) -> tuple[Endpoint, ...]:
     """Return the addresses of the system's own resolvers, in order; none if the file cannot be read."""
     try:
         lines = file.read_text("utf-8", errors="replace").splitlines()
@@ -284,7 +169,7 @@ def system_resolvers(file: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
         words = line.split()
         if len(words) >= 2 and words[0] == "nameserver":
             try:
-                found.append(str(ip_address(words[1])))
+                found.append(Endpoint(str(ip_address(words[1])), 53))
             except ValueError:
                 continue  # a zone such as fe80::1%eth0 is no place to forward to
     return tuple(found)

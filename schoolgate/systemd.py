@@ -4,7 +4,6 @@ See sd_notify(3). Without `NOTIFY_SOCKET` in the environment every call does not
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -19,7 +18,7 @@ def notify(**fields: str) -> bool:
         address = "\0" + address[1:]  # Linux's abstract namespace
     message = "\n".join(f"{key}={value}" for key, value in fields.items())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.setblocking(False)
+        channel.settimeout(0)
         try:
             channel.sendto(message.encode(), address)
         except OSError:  # a service manager that is gone or busy is no reason to stop filtering
@@ -41,7 +40,6 @@ async def keep_alive(status: Callable[[], str]) -> None:
     interval = watchdog_seconds()
     if interval is None:
         return
-    with contextlib.suppress(asyncio.CancelledError):
-        while True:
-            notify(WATCHDOG="1", STATUS=status())
-            await asyncio.sleep(interval)
+    while True:
+        notify(WATCHDOG="1", STATUS=status())
+        await asyncio.sleep(interval)
