@@ -94,11 +94,15 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A group of services; `about` is its definition in words an officer can apply to a new site."""
+    """A group of services; `about` is its definition in words an officer can apply to a new site.
+
+    A target that names a category covers the categories that name it as their `parent`.
+    """
 
     id: str
     title: str
     about: str
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
