@@ -60,10 +60,12 @@ def check_policy(path: Path, catalogue: Catalogue | None = None) -> tuple[Policy
     return parse_policy(data, path.name, catalogue or load_catalogue(), reader_below(path.parent))
 
 
-def reader_below(folder: Path) -> Callable[[str], HostSet]:
-    """Return a reader of list files, relative to the folder of the policy."""
+def reader_below(folder: Path, used: list[Path] | None = None) -> Callable[[str], HostSet]:
+    """Return a reader of list files, relative to the folder of the policy; it notes in `used` what it was asked for."""
 
     def read(name: str) -> HostSet:
+        if used is not None:
+            used.append(folder / name)
         try:
             return parse_names((folder / name).read_text(encoding="utf-8"))
         except UnicodeDecodeError:
