@@ -12,6 +12,8 @@ from http import HTTPStatus
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from schoolgate.settings import Endpoint
+
 type Check = Callable[[], str | None]  # None: fine; text: what is wrong
 
 _MAX_HEAD = 8 * 1024  # octets
@@ -26,18 +28,18 @@ class HealthServer:
         self._registry = registry
         self._ready = ready
         self._server: asyncio.Server | None = None
+        self.address = ""
         self._open: set[asyncio.StreamWriter] = set()
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen, and return the address listened on.
+    async def start(self, host: str, port: int) -> None:
+        """Listen; `address` says where.
 
         Raises:
             OSError: the address cannot be had.
 
         """
         self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_HEAD)
-        bound: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
-        return bound
+        self.address = str(Endpoint(*self._server.sockets[0].getsockname()[:2]))
 
     async def stop(self) -> None:
         """Stop listening and close what is open."""

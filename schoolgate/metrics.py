@@ -88,6 +88,7 @@ class Metrics:
 
     def policy_accepted(self, version: str) -> None:
         """Note that a policy came into force."""
+        self.reloads.labels("accepted").inc()
         self.policy_info.clear()
         self.policy_info.labels(version).set(1)
         self.policy_current.set(1)
@@ -95,4 +96,5 @@ class Metrics:
 
     def policy_rejected(self) -> None:
         """Note that policy.yaml was refused, and an older policy stays in force."""
+        self.reloads.labels("rejected").inc()
         self.policy_current.set(0)

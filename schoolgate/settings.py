@@ -103,7 +103,7 @@ class DnsSettings(_Section):
 class ProxySettings(_Section):
     """`[proxy]`: the web proxy."""
 
-    explicit: ListenAt | None = Endpoint("127.0.0.1", 8080)
+    explicit: ListenAt = Endpoint("127.0.0.1", 8080)
     transparent: Annotated[dict[str, Port], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
     upstream_ca: Path | None = None
     workers: Workers = 1
@@ -145,7 +145,7 @@ class Settings(_Section):
     def _no_port_twice(self) -> "Settings":
         named = {
             **{f"dns.listen[{i}]": at for i, at in enumerate(self.dns.listen)},
-            **({"proxy.explicit": self.proxy.explicit} if self.proxy.explicit else {}),
+            "proxy.explicit": self.proxy.explicit,
             "portal.listen": self.portal.listen,
             "metrics.dns": self.metrics.dns,
             "metrics.proxy": self.metrics.proxy,

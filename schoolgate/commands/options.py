@@ -20,7 +20,8 @@ SettingsFile = Annotated[
     typer.Option("--settings", envvar="SCHOOLGATE_SETTINGS", help="The box's settings.", metavar="FILE"),
 ]
 StateFolder = Annotated[
-    Path | None, typer.Option("--state", help="Where to keep the certificate authority and more.", metavar="DIR")
+    Path | None,
+    typer.Option("--state", help="Where to keep the certificate authority and more.", metavar="DIR"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_POLICY = Path("policy.yaml")

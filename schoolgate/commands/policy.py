@@ -27,7 +27,9 @@ app = typer.Typer(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="The policy to check.", envvar="SCHOOLGATE_POLICY")] = DEFAULT_POLICY,
+    file: Annotated[
+        Path, typer.Argument(help="The policy to check.", envvar="SCHOOLGATE_POLICY")
+    ] = DEFAULT_POLICY,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -60,8 +62,12 @@ def schema() -> None:
 
 @app.command()
 def explain(
-    url: Annotated[str, typer.Argument(help="A URL or a bare host; `-` reads one per line, or JSON objects.")],
-    address: Annotated[str, typer.Option("--from", help="The address of whoever asks.", metavar="ADDRESS")] = "",
+    url: Annotated[
+        str, typer.Argument(help="A URL or a bare host; `-` reads one per line, or JSON objects.")
+    ],
+    address: Annotated[
+        str, typer.Option("--from", help="The address of whoever asks.", metavar="ADDRESS")
+    ] = "",
     at: Annotated[str, typer.Option("--at", help="When, such as 2026-11-23T10:15; default: now.")] = "",
     policy: PolicyFile = DEFAULT_POLICY,
     *,

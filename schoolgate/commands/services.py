@@ -35,7 +35,9 @@ def services(
     else:
         width = max(len(service.id) for service in found)
         for service in found:
-            typer.echo(f"{service.id:{width}}  {service.title} ({service.category}): {', '.join(service.domains)}")
+            typer.echo(
+                f"{service.id:{width}}  {service.title} ({service.category}): {', '.join(service.domains)}"
+            )
 
 
 def _find(catalogue: "Catalogue", name: str) -> "list[Service]":
