@@ -11,11 +11,10 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 _QUEUE_LINES = 10_000
 _CLOSE_SECONDS = 1.0
@@ -93,7 +92,7 @@ def configure(
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        _name(component),
+        _order(component),
     ]
     if stream is not None and stream.isatty():
         rendering: list[Processor] = [structlog.dev.ConsoleRenderer(timestamp_key="ts")]
@@ -110,12 +109,14 @@ def configure(
     return writer
 
 
-def _name(component: str) -> Processor:
-    def add(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event.setdefault("component", component)
-        return event
+def _order(component: str) -> Processor:
+    """Put the fields that every line has in front, so that lines read alike."""
 
-    return add
+    def order(_: Any, __: str, event: EventDict) -> EventDict:
+        first = {key: event.pop(key) for key in ("ts", "level") if key in event}
+        return {**first, "component": component, "event": event.pop("event", ""), **event}
+
+    return order
 
 
 def _route_standard_library(
@@ -135,4 +136,6 @@ def _route_standard_library(
     private = logging.INFO if threshold <= logging.DEBUG else logging.ERROR
     for name in ("mitmproxy", "hpack", "asyncio"):
         logging.getLogger(name).setLevel(private)
+    for name in ("uvicorn", "watchfiles"):  # every start and every change: we say that ourselves
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.captureWarnings(capture=True)
