@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from schoolgate.part import CannotStart, Part, Server, Surroundings
-from schoolgate.settings import DnsSettings, Endpoint, system_resolvers
+from schoolgate.settings import Endpoint, Settings, system_resolvers
 
 if TYPE_CHECKING:
     from schoolgate_dns.config import DnsConfig
@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from schoolgate_proxy.server import ProxyServer
 
 
-def dns_config(settings: DnsSettings) -> "DnsConfig":
+def dns_config(settings: Settings) -> "DnsConfig":
     """Return the sinkhole's settings; without upstreams it asks the system's resolvers."""
     from schoolgate_dns.config import DnsConfig
 
-    pages = [ip_address(text) for text in settings.block_page_address]
+    pages = [ip_address(text) for text in settings.dns.block_page_address]
     return DnsConfig(
-        listen=settings.listen,
-        upstreams=settings.upstreams or system_resolvers(),
+        listen=settings.dns.listen,
+        upstreams=settings.dns.upstreams or system_resolvers(),
         block_page_v4=next((page for page in pages if isinstance(page, IPv4Address)), None),
         block_page_v6=next((page for page in pages if isinstance(page, IPv6Address)), None),
+        local_zones=frozenset(settings.dns.local_zones),
+        private_allowed=settings.internal,
     )
 
 
@@ -41,7 +43,7 @@ def build_dns(around: Surroundings) -> Server:
     from schoolgate.metrics_dns import DnsMetrics
     from schoolgate_dns.server import DnsServer
 
-    config = dns_config(around.settings.dns)
+    config = dns_config(around.settings)
     counters = DnsMetrics(around.metrics.registry)
     return _Dns(DnsServer(config, around.store, around.recorder, counters, around.clock))
 
@@ -59,6 +61,7 @@ def build_proxy(around: Surroundings) -> Server:
         explicit=(settings.explicit,),
         transparent={network: ("", port) for network, port in settings.transparent.items()},
         upstream_ca=settings.upstream_ca,
+        allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
     )
     counters = ProxyMetrics(around.metrics.registry)
@@ -82,7 +85,7 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
     if not around.settings.dns.upstreams:
         return None
-    return UpstreamLookup(Upstreams(dns_config(around.settings.dns), DnsMetrics(around.metrics.registry)))
+    return UpstreamLookup(Upstreams(dns_config(around.settings), DnsMetrics(around.metrics.registry)))
 
 
 def build_portal(around: Surroundings) -> Server:

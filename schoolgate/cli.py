@@ -54,12 +54,17 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except TyperException as error:
-        show = getattr(error, "format_message", None)
-        message = show() if show else str(error)
-        message = message[:1].lower() + message[1:].removesuffix(".")
-        typer.echo(f"schoolgate: {message}" if message else "schoolgate: try `schoolgate --help`", err=True)
+        typer.echo(_one_line(error), err=True)
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has left
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(error: TyperException) -> str:
+    show = getattr(error, "format_message", None)
+    message: str = show() if show else str(error)
+    if "\n" in message:  # the help that is shown where a command is missing
+        return message
+    return f"schoolgate: {message[:1].lower()}{message[1:].removesuffix('.')}"

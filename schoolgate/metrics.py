@@ -6,11 +6,21 @@ has a registry of its own. Methods that count never raise.
 
 import platform
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from schoolgate import __version__
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.technique import Technique
+
+disable_created_metrics()  # a second series for each counter, of use to nobody here
 
 FAULT_AREAS = frozenset({"dns", "proxy", "portal", "upstream", "policy", "record", "block_page"})
 RELOAD_RESULTS = ("accepted", "rejected")

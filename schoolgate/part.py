@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from schoolgate import systemd
+from schoolgate import preflight, systemd
 from schoolgate.health import HealthServer
 from schoolgate.logs import LineWriter
 from schoolgate.metrics import Metrics
@@ -133,8 +133,7 @@ def _explain(setting: str, error: Exception) -> str:
         return f"{error.filename}: {_reason(error)}"
     if not isinstance(error, OSError):
         return f"{setting}: {error}"
-    variable = f"SCHOOLGATE_{setting.replace('.', '_').upper()}"
-    return f"{setting}: {_reason(error)}; another one is set in schoolgate.toml or by {variable}"
+    return preflight.explain(setting, _reason(error))
 
 
 def _reason(error: OSError) -> str:

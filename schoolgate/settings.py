@@ -6,11 +6,13 @@ What the school decides stands in policy.yaml, not here. Every setting has a def
 """
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from schoolgate_policy.names import canonical_host
 
 
 class Endpoint(NamedTuple):
@@ -66,6 +68,19 @@ def _parse_address(text: object) -> object:
         raise ValueError(f"`{text}` is not an IP address") from None
 
 
+def _parse_range(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(f"`{text}` is not a range of addresses such as 10.1.2.0/24") from None
+
+
+def _parse_zone(text: object) -> object:
+    return canonical_host(text) if isinstance(text, str) else text
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -81,6 +96,8 @@ def _split_pairs(value: object) -> object:
 type ListenAt = Annotated[Endpoint, BeforeValidator(parse_endpoint)]
 type Upstream = Annotated[Endpoint, BeforeValidator(_parse_upstream)]
 type Address = Annotated[str, BeforeValidator(_parse_address)]
+type Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_range)]
+type Zone = Annotated[str, BeforeValidator(_parse_zone)]
 type Port = Annotated[int, Field(ge=0, le=65535)]
 type Workers = Annotated[int, Field(ge=1, le=1)]  # one process for each part
 
@@ -97,7 +114,9 @@ class DnsSettings(_Section):
     )
     upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_split)] = ()  # none: the system's resolvers
     workers: Workers = 1
+    # What blocked names resolve to, an IPv4 and an IPv6 address; none: the address of ours that was asked.
     block_page_address: Annotated[tuple[Address, ...], BeforeValidator(_split)] = ()
+    local_zones: Annotated[tuple[Zone, ...], BeforeValidator(_split)] = ()  # the school's own
 
 
 class ProxySettings(_Section):
@@ -134,6 +153,8 @@ class Settings(_Section):
     """All settings of the box."""
 
     state: Path = Path("state")
+    # Private addresses that names may resolve to and that the proxy may reach: the school's own servers.
+    internal: Annotated[tuple[Range, ...], BeforeValidator(_split)] = ()
     dns: DnsSettings = DnsSettings()
     proxy: ProxySettings = ProxySettings()
     portal: PortalSettings = PortalSettings()

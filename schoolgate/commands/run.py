@@ -31,10 +31,13 @@ def run(
     import asyncio
 
     from schoolgate import logs
+    from schoolgate.preflight import unavailable
     from schoolgate.supervise import Part, Supervisor
 
     read = read_settings(settings, state)
     _check_policy(policy, read)
+    if taken := unavailable(read):
+        refuse(taken)
     writer = logs.configure(read.log.level, "run")
     options = ["--policy", str(policy), "--state", str(read.state)]
     options += ["--settings", str(settings)] if settings else []
