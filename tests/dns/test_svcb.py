@@ -1,6 +1,7 @@
 """HTTPS and SVCB records: what cannot be watched is taken out, the rest stays as it was."""
 
 import struct
+from contextlib import suppress
 
 import pytest
 from dnslib import QTYPE, RD, RR, DNSRecord
@@ -62,10 +63,8 @@ def test_any_data_are_cleaned_dropped_or_refused(data):
     cleaned = without_hiding(data)
     if cleaned is not None:
         assert without_hiding(cleaned) == cleaned
-    try:
+    with suppress(WireError):
         alias_target(data)
-    except WireError:
-        pass
 
 
 def test_alias_mode_names_its_target():
