@@ -151,7 +151,7 @@ class PolicyStore:
     def _sanction_bytes(self) -> bytes:
         try:
             return self._sanctions.read_bytes() if self._sanctions else b""
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return b""
 
     def _build(self, read: _Read) -> tuple[Engine, tuple[PolicyIssue, ...]]:

@@ -84,8 +84,6 @@ def _without(value: Any, path: KeyPath, bad: set[KeyPath]) -> tuple[Any, dict[Ke
 
 def _issue(document: Document, detail: dict[str, Any]) -> PolicyIssue:
     path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
-    while path and isinstance(path[-1], int) and path not in document.marks:
-        path = path[:-1]  # one item that stood for a list of one
     kind, given = detail["type"], detail.get("input")
     at_key = kind == "extra_forbidden" or "[key]" in detail["loc"]
     return document.issue(path, _message(kind, given, path, detail), at_key=at_key)
