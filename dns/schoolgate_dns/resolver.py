@@ -36,14 +36,13 @@ from schoolgate_dns.reply import (
 from schoolgate_dns.sinkhole import Ruling, blocked_reply
 from schoolgate_dns.special_names import special_name, special_reply
 from schoolgate_dns.wire import Qtype, Rcode
-from schoolgate_policy.decision import Attempt, Decision, Point, Reason
+from schoolgate_policy.decision import Attempt, Point
 from schoolgate_policy.names import IPAddress
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_policy.technique import Technique
 
 type Outcome = bytes | Coroutine[Any, Any, bytes] | None
 
-_OPENED = frozenset({Reason.EXCEPTION, Reason.ALWAYS_ALLOW})  # somebody wanted this name: wherever it leads
 _HINFO = b"\x07RFC8482\x00"
 _META = range(128, 255)  # RFC 6895 section 3.1: transfers and other queries that are not for data
 
@@ -111,7 +110,7 @@ class Resolver:
         """Return the reply to whatever needs no upstream, None for the rest."""
         limit = room(query, tcp=asker.transport is Transport.TCP)
         ruling = self._judge(query, asker)
-        reply = self._by_name(query, asker, ruling, limit) or self._by_type(query, asker, ruling, limit)
+        reply = self._by_name(query, asker, ruling, limit) or self._by_type(query, ruling, limit)
         if reply is not None:
             return reply
         found = self._lookup.remembered(query)
@@ -134,7 +133,7 @@ class Resolver:
             return self._block(query, asker, ruling)
         return None
 
-    def _by_type(self, query: Query, asker: Asker, ruling: Ruling | None, limit: int) -> bytes | None:
+    def _by_type(self, query: Query, ruling: Ruling | None, limit: int) -> bytes | None:
         if query.qtype == Qtype.NULL or query.qtype in _META:
             return refusal(query, Rcode.REFUSED, limit=limit)
         if query.qtype != Qtype.ANY:
@@ -143,7 +142,7 @@ class Resolver:
         ttl = self._config.policy_ttl
         if ruling is not None:
             ttl = ruling.lease(self._clock(), self._config)
-            self._record(asker, ruling.decision)
+            self._recorder.decision(ruling.attempt, ruling.decision)
         body = Body(record(Qtype.HINFO, ttl, _HINFO), answers=1)
         return build(query, Rcode.NOERROR, body, limit=limit)
 
@@ -156,10 +155,10 @@ class Resolver:
         attempt = Attempt(asker.address, host, self._clock(), point=Point.DNS)
         decision = engine.decide(attempt)
         network = engine.policy.networks.get(decision.network)
-        return Ruling(decision, network.inspection if network else None)
+        return Ruling(attempt, decision, network.inspection if network else None)
 
     def _block(self, query: Query, asker: Asker, ruling: Ruling) -> bytes:
-        self._record(asker, ruling.decision)
+        self._recorder.decision(ruling.attempt, ruling.decision)
         limit = room(query, tcp=asker.transport is Transport.TCP)
         return blocked_reply(query, ruling, self._config, asker.local, now=self._clock(), limit=limit)
 
@@ -169,17 +168,17 @@ class Resolver:
         longest = self._config.policy_ttl if ruling is None else ruling.lease(now, self._config)
         if found.answer.rebinding:
             self._suspect(Technique.REBINDING, ruling, asker, query.host)
-        if ruling is None or ruling.decision.reason not in _OPENED:
-            for alias in found.answer.aliases:
-                if not alias:
-                    continue
-                beyond = self._judge_host(alias, asker)
-                if beyond.decision.blocked:
-                    self._suspect(Technique.CNAME_CLOAKING, beyond, asker, query.host)
-                    return self._block(query, asker, replace(beyond, via=alias))
+        for alias in found.answer.aliases if ruling else ():
+            beyond = self._judge_host(alias, asker) if alias else None
+            if beyond is None:
+                continue  # `.` as a target says "not here" (RFC 9460 section 2.5.1)
+            if ruling is not None and ruling.forbids_alias(beyond):
+                self._suspect(Technique.CNAME_CLOAKING, beyond, asker, query.host)
+                return self._block(query, asker, replace(beyond, via_alias=True))
+            if not beyond.decision.blocked:
                 longest = min(longest, beyond.lease(now, self._config))
         if ruling is not None:
-            self._record(asker, ruling.decision)
+            self._recorder.decision(ruling.attempt, ruling.decision)
         return self._render(query, asker, found, longest)
 
     def _render(self, query: Query, asker: Asker, found: Found, longest: int) -> bytes:
@@ -194,19 +193,14 @@ class Resolver:
             longest, age = min(longest, self._config.stale_ttl), 0
         return render(found.answer, query, age=age, longest=longest, limit=limit, edes=edes)
 
-    def _record(self, asker: Asker, decision: Decision) -> None:
-        attempt = Attempt(asker.address, decision.host, decision.at, point=Point.DNS)
-        self._recorder.decision(attempt, decision)
-
     def _suspect(self, technique: Technique, ruling: Ruling | None, asker: Asker, host: str) -> None:
         network = ruling.decision.network if ruling else ""
         self._recorder.technique(technique, network, asker.address, host)
 
     def _reject(self, rejection: Rejection, asker: Asker) -> bytes:
         if rejection.odd_name:
-            # Any name will do: a decision also says which network the client is in.
-            ruling = self._judge_host("invalid", asker)
-            self._suspect(Technique.MALFORMED_DNS, ruling, asker, "")
+            network = self._source.engine.identify(asker.address).network
+            self._recorder.technique(Technique.MALFORMED_DNS, network, asker.address, "")
         return self._count(reject(rejection), asker)
 
     def _broken(

@@ -8,23 +8,38 @@ from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import Body, Ede, EdeCode, address_body, build, negative_body
 from schoolgate_dns.wire import Qtype, Rcode
-from schoolgate_policy.decision import Decision, Reason
+from schoolgate_policy.decision import Attempt, Decision, Reason
 from schoolgate_policy.model import Inspection
 from schoolgate_policy.names import IPAddress
 
+_OPENED = frozenset({Reason.EXCEPTION, Reason.ALWAYS_ALLOW})
+_UNNAMED = frozenset({Reason.OTHERWISE, Reason.SANCTION})
 _SETTLED = frozenset({Reason.OTHERWISE, Reason.ALWAYS_ALLOW})
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """A decision with what a DNS answer needs to know beside it.
+    """An attempt, the decision on it, and what a DNS answer needs to know beside it.
 
-    `inspection` is the network's, None where the network is unknown. `via` is the alias whose target was judged.
+    `inspection` is the network's, None where the network is unknown. `via_alias` says that not the name asked for
+    was judged, but one that the answer leads to.
     """
 
+    attempt: Attempt
     decision: Decision
     inspection: Inspection | None
-    via: str = ""
+    via_alias: bool = False
+
+    def forbids_alias(self, target: "Ruling") -> bool:
+        """Whether an allowed name may not be answered because of where its answer leads.
+
+        Only what somebody blocked by name counts: that a content network stands on nobody's list of allowed names
+        (`otherwise`, a sanction) is no reason to break an allowed name it serves. What was opened by name is open
+        wherever it leads, short of what nobody can open.
+        """
+        if not target.decision.blocked or target.decision.reason is Reason.LOCKED:
+            return target.decision.blocked
+        return self.decision.reason not in _OPENED and target.decision.reason not in _UNNAMED
 
     def lease(self, now: datetime, config: DnsConfig) -> int:
         """Return how many seconds an answer given `now` may live: at least 1 while time is left.
@@ -45,7 +60,7 @@ def explanation(ruling: Ruling) -> Ede:
     """Return the extended error of a block: network, the rule's line, and the reason in the policy's words."""
     decision = ruling.decision
     where = ", ".join(part for part in (decision.network, decision.source) if part)
-    via = f" (alias of {decision.host})" if ruling.via else ""
+    via = f" (alias of {decision.host})" if ruling.via_alias else ""
     return Ede(EdeCode.BLOCKED, f"{where}: {decision.message}{via}" if where else f"{decision.message}{via}")
 
 

@@ -21,6 +21,7 @@ _RETRY_PLAIN = frozenset(
     {Rcode.FORMERR, Rcode.NOTIMP}
 )  # how servers older than EDNS answer it (RFC 6891 section 7)
 _ROUNDS = 2  # a single lost datagram must not cost a page
+_FORGERIES = 20  # so many wrong datagrams are an attack, which might also crowd out the true answer
 _FAILED = frozenset({Rcode.FORMERR, Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})
 
 
@@ -144,20 +145,21 @@ class Upstreams:
         return await self._over_tcp(endpoint, asking)
 
     async def _over_udp(self, endpoint: Endpoint, asking: Asking) -> bytes | None:
-        """Return the answer; None where it came in other letter case, which only TCP can then vouch for."""
+        """Return the answer; None where only TCP can vouch for it: wrong letter case, or a flood of forgeries."""
         loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
             sock.connect(endpoint)  # a fresh random port; the kernel drops what others send to it
             async with asyncio.timeout(self._config.udp_timeout):
                 await loop.sock_sendall(sock, asking.message)
-                while True:
+                for _ in range(_FORGERIES):
                     reply = await loop.sock_recv(sock, 65_535)
                     if asking.answered_by(reply):
                         return reply
                     self._counters.forged()
                     if asking.answered_in_other_case(reply):
-                        return None
+                        break
+        return None
 
     async def _over_tcp(self, endpoint: Endpoint, asking: Asking) -> bytes:
         async with asyncio.timeout(self._config.tcp_timeout):

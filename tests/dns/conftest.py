@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 from dnslib import QTYPE, RR, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
-from schoolgate_dns import DnsConfig, DnsServer
 
+from schoolgate_dns import DnsConfig, DnsServer
 from schoolgate_policy.decision import Attempt, Decision, Reason, Verdict
 from schoolgate_policy.model import Inspection
 from schoolgate_policy.names import suffixes
@@ -40,13 +40,25 @@ class FakeEngine:
     def allow(self, name: str, *, networks=("staff", "pupils", "guests"), **fields) -> None:
         self.table[name] = {"verdict": Verdict.ALLOW, "reason": Reason.RULE, "networks": networks, **fields}
 
+    def identify(self, address: str):
+        parts = address.split(".")
+        return SimpleNamespace(
+            network={"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils")
+        )
+
     def decide(self, attempt: Attempt) -> Decision:
         if self.broken:
             raise RuntimeError("the engine is broken")
-        parts = attempt.address.split(".")
-        network = {"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils")
+        network = self.identify(attempt.address).network
         base = Decision(
-            Verdict.ALLOW, Reason.OTHERWISE, "", attempt.at, None, attempt.host, network, source="policy.yaml:7"
+            Verdict.ALLOW,
+            Reason.OTHERWISE,
+            "",
+            attempt.at,
+            None,
+            attempt.host,
+            network,
+            source="policy.yaml:7",
         )
         for name in suffixes(attempt.host):
             fields = dict(self.table.get(name, ()))
@@ -132,13 +144,13 @@ class StandIn(asyncio.DatagramProtocol):
         self.messages.append(data)
         if self.script is not None:
             made = self.script(request, transport)
-            return [made] if isinstance(made, bytes) else list(made or ())
+            return [bytes(made)] if isinstance(made, bytes | bytearray) else list(made or ())
         if self.silent:
             return []
-        packed = self.reply(request).pack()
+        packed = bytes(self.reply(request).pack())
         if transport == "udp" and len(packed) > 1232:
             cut = DNSRecord(DNSHeader(id=request.header.id, qr=1, ra=1, rd=1, tc=1), q=request.q)
-            packed = cut.pack()
+            packed = bytes(cut.pack())
         return [packed]
 
     def connection_made(self, transport) -> None:
@@ -213,7 +225,12 @@ class Rig:
         for upstream in self.upstreams:
             await upstream.start()
         endpoints = tuple(("127.0.0.1", upstream.port) for upstream in self.upstreams)
-        settings = {"listen": (("127.0.0.1", 0),), "upstreams": endpoints, "udp_timeout": 0.4, **self._settings}
+        settings = {
+            "listen": (("127.0.0.1", 0),),
+            "upstreams": endpoints,
+            "udp_timeout": 0.4,
+            **self._settings,
+        }
         self.config = DnsConfig(**settings)
         self.server = DnsServer(
             self.config, self, self.recorder, self.counters, lambda: self.now,
@@ -253,13 +270,20 @@ class Rig:
             stream = sock.makefile("rb")
             return [stream.read(int.from_bytes(stream.read(2))) for _ in range(expect or len(data))]
 
-    def ask(self, name: str, qtype: str = "A", source: str = PUPIL, *, tcp=False, to: str = "", **query) -> DNSRecord:
+    def ask(
+        self, name: str, qtype: str = "A", source: str = PUPIL, *, tcp=False, to: str = "", **query
+    ) -> DNSRecord:
         data = make_query(name, qtype, **query)
         return DNSRecord.parse(self.tcp(data, source=source)[0] if tcp else self.udp(data, source, to=to))
 
 
-def make_query(name, qtype="A", *, edns=True, do=False, size=1232, options=(), rd=1, cd=0, ident=None, ad=0) -> bytes:
-    request = DNSRecord(DNSHeader(id=ident, rd=rd, cd=cd, ad=ad), q=DNSQuestion(name, getattr(QTYPE, qtype, None) or int(qtype)))
+def make_query(
+    name, qtype="A", *, edns=True, do=False, size=1232, options=(), rd=1, cd=0, ident=None, ad=0
+) -> bytes:
+    request = DNSRecord(
+        DNSHeader(id=ident, rd=rd, cd=cd, ad=ad),
+        q=DNSQuestion(name, int(qtype) if qtype.isdecimal() else getattr(QTYPE, qtype)),
+    )
     data = request.pack()
     if edns:
         packed = b"".join(struct.pack("!HH", code, len(value)) + value for code, value in options)

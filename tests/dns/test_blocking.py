@@ -1,6 +1,7 @@
 """Blocked names: what each network is told, why, and for how long."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 from dnslib import QTYPE
@@ -20,8 +21,6 @@ def test_a_pupil_gets_the_block_page_address(rig, dns):
 
 def test_the_page_address_can_be_set(make_rig):
     """Configured block-page addresses win over the address that was asked."""
-    from ipaddress import ip_address
-
     rig = make_rig(block_page_v4=ip_address("10.20.0.1"), block_page_v6=ip_address("fd00:20::1"))
     rig.engine.block("facebook.com")
     assert str(rig.ask("facebook.com").rr[0].rdata) == "10.20.0.1"
@@ -33,7 +32,9 @@ def test_the_page_is_at_the_address_that_was_asked(make_rig):
     rig = make_rig(listen=(("0.0.0.0", 0),))
     rig.engine.block("facebook.com")
     for to in ("127.0.0.9", "127.0.0.77"):
-        assert str(rig.ask("facebook.com", to=to).rr[0].rdata) == to  # the client's socket is connected to `to`
+        assert (
+            str(rig.ask("facebook.com", to=to).rr[0].rdata) == to
+        )  # the client's socket is connected to `to`
 
 
 @pytest.mark.parametrize("qtype", ["AAAA", "HTTPS", "64", "TXT", "MX", "ANY", "NS", "10"])
@@ -115,7 +116,10 @@ def test_an_alias_to_a_blocked_name_is_blocked(rig, dns):
     """A1.11: CNAME targets are judged; the explanation names where it led."""
     rig.engine.block("facebook.com")
     rig.upstream.add(
-        "innocent.example", "A", "innocent.example. 300 CNAME star.facebook.com.", "star.facebook.com. 300 A 198.51.100.7"
+        "innocent.example",
+        "A",
+        "innocent.example. 300 CNAME star.facebook.com.",
+        "star.facebook.com. 300 A 198.51.100.7",
     )
     reply = rig.ask("innocent.example")
     assert [str(rr.rdata) for rr in reply.rr] == ["127.0.0.1"]
@@ -137,7 +141,12 @@ def test_other_aliases_to_a_blocked_name_are_blocked(rig, qtype, line):
 
         def script(request, _):
             reply = request.reply(ra=1, aa=0).pack()
-            return reply[:6] + b"\0\1" + reply[8:] + bytes.fromhex("c00c002700010000012c000e0866616365626f6f6b03636f6d00")
+            return (
+                reply[:6]
+                + b"\0\1"
+                + reply[8:]
+                + bytes.fromhex("c00c002700010000012c000e0866616365626f6f6b03636f6d00")
+            )
 
         rig.upstream.script = script
     else:
@@ -150,12 +159,34 @@ def dns_blocked(reply) -> bool:
     return reply.rr == [] and any(QTYPE[rr.rtype] == "SOA" for rr in reply.auth)
 
 
+def test_a_list_of_allowed_names_covers_where_they_are_hosted(rig):
+    """On a network that blocks all but named sites, a content network's name behind such a site is no cloak."""
+    rig.engine.allow("bbc.example")
+    rig.engine.block("cdn.example", reason=Reason.OTHERWISE)
+    rig.upstream.add(
+        "bbc.example", "A", "bbc.example. 30 CNAME cdn.example.", "cdn.example. 30 A 198.51.100.7"
+    )
+    assert str(rig.ask("bbc.example").rr[-1].rdata) == "198.51.100.7"
+
+
+def test_nothing_opens_a_locked_alias(rig):
+    """What nobody can open stays shut behind an opened name too."""
+    rig.engine.allow("our.example", reason=Reason.EXCEPTION)
+    rig.engine.block("locked.example", reason=Reason.LOCKED)
+    rig.upstream.add(
+        "our.example", "A", "our.example. 30 CNAME locked.example.", "locked.example. 30 A 198.51.100.7"
+    )
+    assert [str(rr.rdata) for rr in rig.ask("our.example").rr] == ["127.0.0.1"]
+
+
 @pytest.mark.parametrize("reason", [Reason.EXCEPTION, Reason.ALWAYS_ALLOW])
 def test_aliases_of_opened_names_are_not_judged(rig, reason):
     """What somebody opened by name stays open wherever it is hosted."""
     rig.engine.block("facebook.com")
     rig.engine.allow("our.example", reason=reason)
-    rig.upstream.add("our.example", "A", "our.example. 30 CNAME facebook.com.", "facebook.com. 30 A 198.51.100.7")
+    rig.upstream.add(
+        "our.example", "A", "our.example. 30 CNAME facebook.com.", "facebook.com. 30 A 198.51.100.7"
+    )
     assert str(rig.ask("our.example").rr[-1].rdata) == "198.51.100.7"
 
 
@@ -165,7 +196,10 @@ def test_verdicts_are_recorded_once(rig, dns):
     rig.upstream.add("x.example", "A", "x.example. 300 A 198.51.100.7")
     rig.ask("facebook.com")
     rig.ask("x.example")
-    seen = [(attempt.address, attempt.host, attempt.point, decision.blocked) for attempt, decision in rig.recorder.decisions]
+    seen = [
+        (attempt.address, attempt.host, attempt.point, decision.blocked)
+        for attempt, decision in rig.recorder.decisions
+    ]
     assert seen == [(dns.PUPIL, "facebook.com", "dns", True), (dns.PUPIL, "x.example", "dns", False)]
 
 
