@@ -63,6 +63,10 @@ class SchoolgateProxy:
             self._sweeper.cancel()
             self._sweeper = None
 
+    async def idle(self) -> None:
+        """Wait until no connection is open."""
+        await self._connections.none_open.wait()
+
     @guarded
     def client_connected(self, client: connection.Client) -> None:
         """Take a connection in, unless it was aimed at the redirect port itself."""
@@ -92,7 +96,7 @@ class SchoolgateProxy:
     @guarded
     def next_layer(self, data: layer.NextLayer) -> None:
         """Choose nothing on too few bytes, and nothing but TLS and HTTP (enforcement A2.5, A2.7)."""
-        received = data.data_client()
+        received = data.data_client()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         if not received:
             return
         conn = self._connections.of(data.context.client.id)
@@ -286,7 +290,7 @@ class SchoolgateProxy:
 
     @staticmethod
     def _server() -> Proxyserver:
-        server = ctx.master.addons.get("proxyserver")
+        server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         if not isinstance(server, Proxyserver):
             raise TypeError("mitmproxy runs without its proxyserver addon")
         return server

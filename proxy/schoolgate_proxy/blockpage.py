@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
+from typing import NotRequired, TypedDict
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, StrictUndefined, Template
@@ -21,8 +22,7 @@ from schoolgate_policy.model import People, Policy
 
 _PAGES = frozenset({"document", "iframe", "frame", "embed", "object"})
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July")
-_MONTHS += ("August", "September", "October", "November", "December")
+_MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,17 @@ class BlockResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+class Problem(TypedDict):
+    """A problem document (RFC 9457 3.1) and what we add to it."""
+
+    title: str
+    status: int
+    detail: str
+    host: NotRequired[str]
+    reason: NotRequired[str]
+    opens_at: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +65,13 @@ def render(
     decision: Decision,
     policy: Policy,
     *,
+    now: datetime,
     opens_at: datetime | None = None,
     ask_url: str | None = None,
     accept: str = "",
     sec_fetch_dest: str = "",
 ) -> BlockResponse:
-    """Return the response for a blocked attempt.
+    """Return the response for an attempt that is blocked `now`.
 
     `opens_at` is the first instant at which the same attempt is allowed, None where it is not in sight. `ask_url`
     leads to the request form; without it the page says whom to ask. `accept` and `sec_fetch_dest` are the
@@ -67,8 +79,8 @@ def render(
     """
     if decision.reason is Reason.ERROR:
         return render_fault(policy.school.name, accept=accept, sec_fetch_dest=sec_fetch_dest)
-    words = words_for(decision, policy, opens_at=opens_at, ask_url=ask_url)
-    problem: dict[str, object] = {
+    words = words_for(decision, policy, now=now, opens_at=opens_at, ask_url=ask_url)
+    problem: Problem = {
         "title": words.title,
         "status": 403,
         "detail": decision.message,
@@ -77,7 +89,7 @@ def render(
     }
     if opens_at is not None:
         problem["opens_at"] = opens_at.isoformat()
-    return _respond(403, words, problem, policy.school.name, accept, sec_fetch_dest)
+    return _respond(words, problem, policy.school.name, _body_kind(accept, sec_fetch_dest))
 
 
 def render_fault(school: str, *, accept: str = "", sec_fetch_dest: str = "") -> BlockResponse:
@@ -89,8 +101,8 @@ def render_fault(school: str, *, accept: str = "", sec_fetch_dest: str = "") -> 
         calm="You have not done anything wrong. Please try again in a minute.",
         ask="Still not working? Tell a member of staff.",
     )
-    problem: dict[str, object] = {"title": words.title, "status": 503, "detail": words.lead}
-    return _respond(503, words, problem, school, accept, sec_fetch_dest)
+    problem: Problem = {"title": words.title, "status": 503, "detail": words.lead}
+    return _respond(words, problem, school, _body_kind(accept, sec_fetch_dest))
 
 
 def render_notice(
@@ -98,12 +110,17 @@ def render_notice(
 ) -> BlockResponse:
     """Return the response for something that no policy decided: a malformed request, a name without an address."""
     words = Words(kind="fault", title=title, lead=lead)
-    problem: dict[str, object] = {"title": title, "status": status, "detail": lead}
-    return _respond(status, words, problem, school, accept, sec_fetch_dest)
+    problem: Problem = {"title": title, "status": status, "detail": lead}
+    return _respond(words, problem, school, _body_kind(accept, sec_fetch_dest))
 
 
 def words_for(
-    decision: Decision, policy: Policy, *, opens_at: datetime | None = None, ask_url: str | None = None
+    decision: Decision,
+    policy: Policy,
+    *,
+    now: datetime,
+    opens_at: datetime | None = None,
+    ask_url: str | None = None,
 ) -> Words:
     """Return what the page says about a decision."""
     network = policy.networks.get(decision.network)
@@ -114,7 +131,7 @@ def words_for(
     who = policy.school.contacts.get("e_safety_officer", "") if askable else ""
     url = (ask_url or "") if askable else ""
     if opens_at is not None:
-        when = opening_words(decision.at, opens_at, policy.school.timezone)
+        when = opening_words(now, opens_at, policy.school.timezone)
         kind, title = "time", f"{thing} is closed now"
         lead = f"You can use it {when}." if child else f"It is open to you {when}."
     else:
@@ -169,10 +186,7 @@ def _thing(decision: Decision, policy: Policy) -> str:
     return decision.host if len(decision.host) <= 40 else "This page"
 
 
-def _respond(
-    status: int, words: Words, problem: dict[str, object], school: str, accept: str, dest: str
-) -> BlockResponse:
-    kind = _body_kind(accept, dest)
+def _respond(words: Words, problem: Problem, school: str, kind: str) -> BlockResponse:
     if kind == "page":
         style, csp = _style()
         body = _template().render(words=words, school=school, style=style).encode()
@@ -189,7 +203,7 @@ def _respond(
         ("X-Content-Type-Options", "nosniff"),
         ("Content-Length", str(len(body))),
     ]
-    return BlockResponse(status, tuple(headers), body)
+    return BlockResponse(problem["status"], tuple(headers), body)
 
 
 def _body_kind(accept: str, dest: str) -> str:

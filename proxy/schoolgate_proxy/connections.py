@@ -62,6 +62,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[str, Connection] = {}
+        self.none_open = asyncio.Event()
+        self.none_open.set()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -72,6 +74,7 @@ class Connections:
     def opened(self, key: str, connection: Connection) -> None:
         """Take a connection in."""
         self._open[key] = connection
+        self.none_open.clear()
 
     def of(self, key: str) -> Connection:
         """Return an open connection.
@@ -87,4 +90,6 @@ class Connections:
         connection = self._open.pop(key, None)
         if connection is not None:
             connection.decided()
+        if not self._open:
+            self.none_open.set()
         return connection

@@ -74,7 +74,7 @@ def _shut(addon: Guarded, data: object, error: Exception) -> None:
             answer(data, render_fault("", accept=data.request.headers.get("accept", "")))
         case http.HTTPFlow():
             if data.killable:
-                data.kill()
+                data.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         case ClientHelloData():
             addon.refuse_tls(data)
         case server_hooks.ServerConnectionHookData():

@@ -86,7 +86,7 @@ def split_port(text: str) -> tuple[str, int | None]:
 
 def read_target(head: RequestHead, web_ports: frozenset[int]) -> Target | Refusal:
     """Return what the request is for, or why it is refused."""
-    return _odd_head(head) or _one_host(head, web_ports)
+    return _odd_head(head) or _tunnel(head) or _one_host(head, web_ports)
 
 
 def _odd_head(head: RequestHead) -> Refusal | None:
@@ -99,6 +99,10 @@ def _odd_head(head: RequestHead) -> Refusal | None:
         return Refusal(405, "this method is not forwarded", technique, _named(head))
     if not head.path.startswith("/") and not (head.path == "*" and head.method == "OPTIONS"):
         return Refusal(400, "the path does not begin with a slash", Technique.PATH_TRICK, _named(head))
+    return None
+
+
+def _tunnel(head: RequestHead) -> Refusal | None:
     for value in head.values("upgrade"):
         if {word.strip().lower() for word in value.split(",")} - {"websocket", "h2c"}:
             return Refusal(

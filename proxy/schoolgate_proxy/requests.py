@@ -1,10 +1,13 @@
 """Judges requests and answers those that go no further."""
 
+from dataclasses import replace
+
 from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import canonical_host
+from schoolgate_policy.paths import is_canonical
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy import blockpage
 from schoolgate_proxy.config import ProxyConfig
@@ -12,7 +15,6 @@ from schoolgate_proxy.connections import Approval, Connection, Connections
 from schoolgate_proxy.guard import answer
 from schoolgate_proxy.handling import Handling, handling_of
 from schoolgate_proxy.judge import Judge
-from schoolgate_proxy.opening import opens_at
 from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.request import Refusal, RequestHead, Target, read_target
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream
@@ -79,6 +81,9 @@ class Requests:
             if fronted:
                 self._judge.saw(Technique.FRONTING, conn.arrival, target.host, decision.network)
             self._block(flow, attempt, decision)
+        elif not is_canonical(target.path) and self._judge.decide(replace(attempt, path=None)).path_decides:
+            message = "this address is spelt in a way that hides where it leads"
+            self._refuse(flow, conn, Refusal(403, message, Technique.PATH_TRICK, target.host))
         elif fronted:
             message = "this connection was opened for another name"
             self._refuse(flow, conn, Refusal(421, message, Technique.FRONTING, target.host))
@@ -138,7 +143,8 @@ class Requests:
         page = blockpage.render(
             decision,
             self._judge.policy,
-            opens_at=opens_at(self._judge.engine, attempt),
+            now=attempt.at,
+            opens_at=self._judge.engine.opens_at(attempt),
             ask_url=self._config.ask_url,
             accept=flow.request.headers.get("accept", ""),
             sec_fetch_dest=flow.request.headers.get("sec-fetch-dest", ""),
@@ -166,7 +172,7 @@ class Requests:
         self._counters.request_answered(network, page.status)
         answer(flow, page)
         if _may_be_long(flow.request) and flow.killable:
-            flow.kill()  # the answer would wait until the whole body had been read into memory
+            flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
 
 
 def _may_be_long(request: http.Request) -> bool:
@@ -186,7 +192,7 @@ def _head_of(flow: http.HTTPFlow, conn: Connection) -> RequestHead:
         method=request.method,
         authority=authority,
         path=request.path,
-        headers=list(request.headers.items(multi=True)),
+        headers=list(request.headers.items(multi=True)),  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         http2=request.is_http2,
         tls=flow.client_conn.tls,
     )

@@ -39,9 +39,9 @@ class ProxyServer:
     ) -> None:
         self._config = config
         self._judge = Judge(source, recorder, clock)
-        self._counters = counters
         self._networks = {_mode("transparent", at): network for network, at in config.transparent.items()}
-        self._proxyserver = proxyserver.Proxyserver()
+        self._addon = SchoolgateProxy(config, self._judge, counters, self._networks)
+        self._proxyserver = proxyserver.Proxyserver()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         self._master: Master | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -66,13 +66,16 @@ class ProxyServer:
         roots = authority.upstream_roots(folder, self._config.upstream_ca)
         started = _Started()
         master = Master(self._options(str(folder), str(roots) if roots else None))
-        addon = SchoolgateProxy(self._config, self._judge, self._counters, self._networks)
-        master.addons.add(
-            core.Core(), self._proxyserver, next_layer.NextLayer(), tlsconfig.TlsConfig(), addon, started
+        _add(
+            master,
+            core.Core(),
+            self._proxyserver,
+            next_layer.NextLayer(),
+            tlsconfig.TlsConfig(),
+            self._addon,
+            started,
         )
-        master.options.update(
-            connection_strategy="lazy", validate_inbound_headers=True, store_streamed_bodies=False
-        )
+        _set(master, connection_strategy="lazy", validate_inbound_headers=True, store_streamed_bodies=False)
         self._master = master
         self._task = asyncio.get_running_loop().create_task(master.run(), name="mitmproxy")
         waiter = asyncio.ensure_future(started.event.wait())
@@ -99,10 +102,9 @@ class ProxyServer:
             for io in list(handler.transports.values()):
                 if io.handler is not None:
                     io.handler.cancel("the proxy stops")
-        deadline = asyncio.get_running_loop().time() + _STOP_SECONDS
-        while self._proxyserver.connections and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
-        master.shutdown()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._addon.idle(), _STOP_SECONDS)
+        master.shutdown()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
@@ -143,6 +145,14 @@ class _Started:
 
     def running(self) -> None:
         self.event.set()
+
+
+def _add(master: Master, *addons: object) -> None:
+    master.addons.add(*addons)  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+
+
+def _set(master: Master, **values: object) -> None:
+    master.options.update(**values)  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
 
 
 def _mode(kind: str, address: Address) -> str:

@@ -8,7 +8,8 @@ import asyncio
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Self
 
 from schoolgate_policy.model import IPNetwork
 from schoolgate_policy.names import IPAddress, as_ip
@@ -28,7 +29,7 @@ class AddressRefused(OSError):  # noqa: N818
     """A name or literal whose every address lies where no client may go."""
 
 
-class Anchor(tuple[str, int]):
+class Anchor(tuple[str, int]):  # noqa: SLOT001 - a tuple of variable size has no room for a slot
     """An upstream address: to mitmproxy's connection pool the judged name and port, to the dialler an IP address.
 
     mitmproxy reuses an upstream connection where the address compares equal, and dials `*address`. Replacing a
@@ -38,13 +39,13 @@ class Anchor(tuple[str, int]):
 
     dialled: Address
 
-    def __new__(cls, name: str, port: int, dialled: Address) -> "Anchor":
+    def __new__(cls, name: str, port: int, dialled: Address) -> Self:
         """Make an anchor for `name` and `port` that is dialled at `dialled`."""
-        anchor = super().__new__(cls, (name, port))  # type: ignore[type-var]  # a tuple of exactly two
+        anchor = super().__new__(cls, (name, port))
         anchor.dialled = dialled
         return anchor
 
-    def __iter__(self) -> Iterator[str | int]:  # type: ignore[override]  # a fixed pair, not a uniform tuple
+    def __iter__(self) -> Iterator[str | int]:
         """Yield what is dialled: IP address and port."""
         return iter(self.dialled)
 
@@ -73,7 +74,7 @@ def is_public(address: IPAddress) -> bool:
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if inner is None and address in _NAT64:
-            inner = ip_address(int(address) & 0xFFFFFFFF)
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None and not is_public(inner):
             return False
     return address.is_global and not address.is_multicast
