@@ -145,10 +145,12 @@ class _Collected:
                 available = ", ".join(sorted(self._categories))
                 yield document.issue(("parent",), f"no category {category.parent!r}; available: {available}")
             elif self._categories[category.parent][0].parent is not None:
-                yield document.issue(("parent",), f"{category.parent!r} has a parent itself; two levels are all")
+                yield document.issue(
+                    ("parent",), f"{category.parent!r} has a parent itself; two levels are all"
+                )
 
     def _claimed_twice(self) -> Iterator[PolicyIssue]:
-        """A name belongs to one service, or is marked as shared by each that uses it."""
+        """Find names that two services claim: a name has one owner, or is marked as shared by each that uses it."""
         owners: dict[str, str] = {}
         for service, document in self._services.values():
             for field, domains in (("domains", service.domains), ("frontends", service.frontends)):

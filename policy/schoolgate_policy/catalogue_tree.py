@@ -20,7 +20,11 @@ type Loc = tuple[str | int, ...]
 _MAX_DEPTH = 12  # a category file has six levels
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # without libyaml: the same, ten times slower
 _KEYS = sorted(
-    {key for model in (AgeEntry, CategoryDocument, HeaderDocument, ServiceEntry) for key in model.model_fields}
+    {
+        key
+        for model in (AgeEntry, CategoryDocument, HeaderDocument, ServiceEntry)
+        for key in model.model_fields
+    }
 )
 
 
