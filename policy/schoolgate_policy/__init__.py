@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The policy: what decides. A pure core (`Engine.decide`) and, around it, the reading of policy.yaml."""

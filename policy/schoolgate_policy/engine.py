@@ -1,11 +1,207 @@
-"""placeholder"""
-from schoolgate_policy.decision import Attempt, Decision
-from schoolgate_policy.model import Policy, Sanction
+"""The one engine that gives every verdict. Pure: it reads no clock, no file and no network.
+
+The order of judgement; the first step that speaks decides:
+
+1. locked lists: illegal content, nobody can open it
+2. `always_allow`
+3. a sanction on the device: only what a supervised pupil may reach
+4. exceptions in force, the most specific target first (a page, a longer name, a service, a category, a list,
+   everything), then devices before networks before everybody
+5. `rules` in file order
+6. the network's `otherwise`
+
+A client in no network is judged as one of the network `unknown_clients` names. A host that is none is blocked with
+reason `error`. Where only the name is known, an entry for some page below it counts as soon as it allows (the
+connection must come about for the page to be judged) and `Decision.path_decides` says so.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from schoolgate_policy.clients import Client, ClientDirectory
+from schoolgate_policy.compile import Compiled, Entry, Profile, compile_policy
+from schoolgate_policy.decision import Attempt, Decision, Reason, Step, Verdict
+from schoolgate_policy.errors import InvalidHost
+from schoolgate_policy.index import Hits
+from schoolgate_policy.model import Inspection, Policy, Sanction
+from schoolgate_policy.names import canonical_host
+from schoolgate_policy.trail import Narrator
+
+_MOST_ADDRESSES = 65_536  # remembered clients; a school has thousands
+_MOST_DECISIONS = 50_000  # remembered decisions of one profile
+_LOOK_AHEAD = timedelta(days=14)
+_LOOK_AHEAD_STEPS = 200
+
+type _Key = str | tuple[str, str]
 
 
 class Engine:
-    def __init__(self, policy: Policy, sanctions: tuple[Sanction, ...] = ()) -> None: ...
-    @property
-    def policy(self) -> Policy: ...
-    def decide(self, attempt: Attempt) -> Decision: ...
-    def explain(self, attempt: Attempt) -> Decision: ...
+    """Judges attempts by one policy. Make a new one when the policy or the sanctions change."""
+
+    def __init__(self, policy: Policy, sanctions: tuple[Sanction, ...] = ()) -> None:
+        self.policy = policy
+        self._compiled: Compiled = compile_policy(policy, sanctions)
+        self._directory = ClientDirectory(policy.networks, policy.devices, policy.unknown_clients)
+        self._profiles: dict[tuple[str, tuple[str, ...], str | None], Profile] = {}
+        self._by_address: dict[str, Profile] = {}
+
+    def identify(self, address: str) -> Client:
+        """Return who an address is: its network and devices."""
+        return self._directory.identify(address)
+
+    def decide(self, attempt: Attempt) -> Decision:
+        """Judge one attempt; answered from memory while an earlier verdict on the same still holds."""
+        profile = self._by_address.get(attempt.address) or self._profile(attempt.address)
+        key: _Key = attempt.host if attempt.path is None else (attempt.host, attempt.path)
+        known = profile.decisions.get(key)
+        at = attempt.at
+        if known is not None and known.at <= at and (known.valid_until is None or at < known.valid_until):
+            return known
+        decision = self._judge(profile, attempt)
+        if len(profile.decisions) >= _MOST_DECISIONS:
+            profile.decisions.clear()
+        profile.decisions[key] = decision
+        return decision
+
+    def explain(self, attempt: Attempt) -> Decision:
+        """Judge one attempt afresh and tell in `considered` everything that was looked at, in order."""
+        client = self._directory.identify(attempt.address)
+        profile = self._profile(attempt.address)
+        decision = self._judge(profile, attempt)
+        return replace(decision, considered=self._narrate(client, profile, attempt, decision))
+
+    def opens_at(self, attempt: Attempt) -> datetime | None:
+        """Return the first instant after a blocked attempt at which it would be allowed; None: not in two weeks."""
+        at, last = attempt.at, attempt.at + _LOOK_AHEAD
+        profile = self._profile(attempt.address)
+        for _ in range(_LOOK_AHEAD_STEPS):
+            decision = self._judge(profile, replace(attempt, at=at))
+            if not decision.blocked:
+                return at
+            if decision.valid_until is None or decision.valid_until > last:
+                return None
+            at = decision.valid_until
+        return None
+
+    def _profile(self, address: str) -> Profile:
+        """Find what applies to an address; clients with the same network and devices share one profile."""
+        client = self._directory.identify(address)
+        sanction = self._compiled.sanctions.get(client.address)
+        key = client.network, client.devices, client.address if sanction else None
+        profile = self._profiles.get(key)
+        if profile is None:
+            profile = self._profiles[key] = self._compiled.profile(client, sanction)
+        if len(self._by_address) >= _MOST_ADDRESSES:
+            self._by_address.clear()
+        self._by_address[address] = profile
+        return profile
+
+    def _judge(self, profile: Profile, attempt: Attempt) -> Decision:
+        at = attempt.at if attempt.at.tzinfo is UTC else attempt.at.astimezone(UTC)
+        try:
+            host = canonical_host(attempt.host)
+        except InvalidHost as error:
+            return Decision(
+                Verdict.BLOCK,
+                Reason.ERROR,
+                f"{error}",
+                at,
+                None,
+                attempt.host,
+                profile.network.id,
+                profile.device,
+            )
+        if self._compiled.locked and any(part.hosts.covers(host) for part in self._compiled.locked):
+            return self._decision(profile, host, at, Hits(0, 0, None), Verdict.BLOCK, Reason.LOCKED)
+        return self._judge_entries(profile, host, attempt.path, at)
+
+    def _judge_entries(self, profile: Profile, host: str, path: str | None, at: datetime) -> Decision:
+        compiled = self._compiled
+        hits = compiled.index.look_up(host, path)
+        until: datetime | None = None
+        maybe_page = False
+        live = (hits.sure | hits.maybe) & profile.mask
+        if profile.sanction is not None and at < profile.sanction.ends:
+            live &= compiled.always_mask
+            until = profile.sanction.ends
+        while live:
+            bit = live & -live
+            live ^= bit
+            entry = compiled.entries[bit.bit_length() - 1]
+            active, change = entry.state(at)
+            if change is not None and (until is None or change < until):
+                until = change
+            if not active:
+                continue
+            on_page = bool(hits.maybe & bit)
+            maybe_page = maybe_page or on_page
+            if on_page and entry.verdict is Verdict.BLOCK:
+                continue  # some page is blocked; the name itself is judged by what follows
+            return self._decision(
+                profile,
+                host,
+                at,
+                hits,
+                entry.verdict,
+                entry.reason,
+                entry=entry,
+                until=until,
+                page=maybe_page,
+            )
+        if profile.sanction is not None and at < profile.sanction.ends:
+            allowed = profile.sanction.covers(host, path)
+            verdict = Verdict.ALLOW if allowed else Verdict.BLOCK
+            return self._decision(profile, host, at, hits, verdict, Reason.SANCTION, until=until)
+        return self._decision(
+            profile, host, at, hits, profile.network.otherwise, Reason.OTHERWISE, until=until, page=maybe_page
+        )
+
+    def _decision(
+        self,
+        profile: Profile,
+        host: str,
+        at: datetime,
+        hits: Hits,
+        verdict: Verdict,
+        reason: Reason,
+        *,
+        entry: Entry | None = None,
+        until: datetime | None = None,
+        page: bool = False,
+    ) -> Decision:
+        service = hits.service
+        return Decision(
+            verdict=verdict,
+            reason=reason,
+            message=entry.message if entry else profile.message(reason, verdict),
+            at=at,
+            valid_until=until,
+            host=host,
+            network=profile.network.id,
+            device=profile.device,
+            rule=entry.rule if entry else None,
+            exception=entry.exception if entry else None,
+            source=entry.source if entry else profile.source(reason),
+            service=service.id if service else None,
+            category=service.category if service else None,
+            path_decides=page,
+            open_tls=self._opens_tls(profile, hits, verdict, page=page),
+        )
+
+    def _opens_tls(self, profile: Profile, hits: Hits, verdict: Verdict, *, page: bool) -> bool:
+        """Whether connections to the host are decrypted; a host on `never_inspect` never is, not even for a page."""
+        match profile.network.inspection:
+            case Inspection.NAMES:
+                return False
+            case Inspection.NEEDED:
+                wanted = page or verdict is Verdict.BLOCK
+            case Inspection.ALL:
+                wanted = True
+        return wanted and not hits.sure & self._compiled.never_inspect_mask
+
+    def _narrate(
+        self, client: Client, profile: Profile, attempt: Attempt, decision: Decision
+    ) -> tuple[Step, ...]:
+        if decision.reason is Reason.ERROR:
+            return (Step("host", "", matched=True, because=decision.message),)
+        return Narrator(self.policy, self._compiled, profile, client, attempt, decision).steps()

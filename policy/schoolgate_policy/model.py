@@ -5,7 +5,7 @@ A value that exists is valid: the schema builds these only from a file without p
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -209,6 +209,23 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What an approval may not exceed."""
+
+    longest_exception: timedelta | None = None
+    never: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """How long records are kept before they are purged."""
+
+    keep_events: timedelta = timedelta(days=30)
+    keep_requests: timedelta = timedelta(days=365)
+    keep_audit: timedelta = timedelta(days=6 * 365)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """An immutable snapshot of all that decides."""
 
@@ -227,3 +244,5 @@ class Policy:
     lists: Mapping[str, HostSet] = field(default_factory=dict)
     locked: tuple[LockedList, ...] = ()
     review: Review | None = None
+    limits: Limits = field(default_factory=Limits)
+    privacy: Privacy = field(default_factory=Privacy)

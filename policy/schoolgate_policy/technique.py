@@ -48,4 +48,6 @@ class Technique(StrEnum):
     PATH_TRICK = "path_trick"
 
 
-INFORMATION = frozenset({Technique.DDR, Technique.DOH_CANARY, Technique.PRIVATE_RELAY, Technique.ECH, Technique.WPAD})
+INFORMATION = frozenset(
+    {Technique.DDR, Technique.DOH_CANARY, Technique.PRIVATE_RELAY, Technique.ECH, Technique.WPAD}
+)

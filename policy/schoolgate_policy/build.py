@@ -1,0 +1,422 @@
+"""`PolicyFile` → `Policy`: resolves every name and instant, and reports what does not fit together."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from schoolgate_policy.decision import Verdict
+from schoolgate_policy.errors import PolicyIssue
+from schoolgate_policy.fields import Moment
+from schoolgate_policy.holiday import bank_holidays
+from schoolgate_policy.model import (
+    Catalogue,
+    Device,
+    HostSet,
+    Inspection,
+    Limits,
+    LockedList,
+    Network,
+    Policy,
+    PolicyException,
+    Privacy,
+    Review,
+    Rule,
+    School,
+    Service,
+    Target,
+    TargetKind,
+)
+from schoolgate_policy.names import as_ip
+from schoolgate_policy.reach import reaches
+from schoolgate_policy.schedule import Calendar, DateRange, Schedule, Season, When, overlapping
+from schoolgate_policy.schema import DaysSection, ExceptionSection, ListSection, RuleSection, ServiceSection
+from schoolgate_policy.suffix import is_public_suffix
+from schoolgate_policy.validate import Parsed, suggest
+from schoolgate_policy.yaml_text import Document, KeyPath
+
+type ListReader = Callable[[str], HostSet]
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+class Builder:
+    """Builds one policy; `issues` holds what was found on the way."""
+
+    def __init__(
+        self, document: Document, parsed: Parsed, catalogue: Catalogue, read_list: ListReader, version: str
+    ) -> None:
+        self.issues: list[PolicyIssue] = []
+        self._document = document
+        self._parsed = parsed
+        self._file = parsed.file
+        self._catalogue = catalogue
+        self._read_list = read_list
+        self._version = version
+
+    def build(self) -> Policy:
+        """Put the policy together; use it only if `issues` is empty."""
+        file = self._file
+        zone = self._zone()
+        self._catalogue = self._with_own_services()
+        networks = self._networks()
+        devices = self._devices(networks)
+        self._check_unknown_clients(networks)
+        calendar = self._calendar(zone)
+        schedules = self._schedules(calendar)
+        return Policy(
+            version=self._version,
+            source=self._document.file,
+            school=School(
+                file.school.name, file.school.timezone, file.school.bank_holidays, file.school.contacts
+            ),
+            networks=networks,
+            unknown_clients=file.unknown_clients,
+            devices=devices,
+            calendar=calendar,
+            catalogue=self._catalogue,
+            always_allow=tuple(self._always_allow()),
+            never_inspect=tuple(self._targets(file.never_inspect, "never_inspect")),
+            rules=tuple(self._rule(number, rule, schedules) for number, rule in enumerate(file.rules)),
+            exceptions=tuple(self._exceptions(schedules)),
+            lists=self._lists(),
+            locked=tuple(self._locked()),
+            review=Review(**file.review.model_dump()) if file.review else None,
+            limits=Limits(
+                file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
+            ),
+            privacy=self._privacy(),
+        )
+
+    def _report(self, path: tuple[str | int, ...], message: str, *, at_key: bool = False) -> None:
+        self.issues.append(self._document.issue(self._parsed.place(*path), message, at_key=at_key))
+
+    def _source(self, *path: str | int) -> str:
+        place: KeyPath = self._parsed.place(*path)
+        return self._document.line(place) if place in self._document.marks else self._document.file
+
+    def _raw_names(self, key: str) -> set[str]:
+        """All names of a section, those of broken entries too, so that one mistake is reported once."""
+        section = self._document.value.get(key)
+        return set(section) if isinstance(section, dict) else set()
+
+    def _zone(self) -> ZoneInfo:
+        name = self._file.school.timezone
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self._report(("school", "timezone"), f"unknown time zone `{name}`; a known one is Europe/London")
+            return ZoneInfo("UTC")
+
+    def _with_own_services(self) -> Catalogue:
+        services = dict(self._catalogue.services)
+        for name, section in self._file.services.items():
+            service = self._own_service(name, section, services.get(name))
+            if service is not None:
+                services[name] = service
+        return replace(self._catalogue, services=services)
+
+    def _own_service(self, name: str, section: ServiceSection, known: Service | None) -> Service | None:
+        path = ("services", name)
+        category = section.category or (known.category if known else None)
+        if category is None:
+            self._report((*path, "category"), "a new service needs a `category`")
+            return None
+        if category not in self._catalogue.categories:
+            names = self._catalogue.categories
+            self._report((*path, "category"), f"unknown category `{category}`; {suggest(category, names)}")
+            return None
+        shipped = known.domains if known else ()
+        for domain in sorted(set(section.without) - set(shipped)):
+            self._report((*path, "without"), f"`{domain}` is no domain of it; {suggest(domain, shipped)}")
+        domains = tuple(sorted({*shipped, *section.domains} - set(section.without)))
+        if not domains:
+            self._report((*path, "domains"), "a service needs at least one domain")
+            return None
+        base = known or Service(name, name, category, domains)
+        return replace(base, title=section.title or base.title, category=category, domains=domains)
+
+    def _networks(self) -> dict[str, Network]:
+        networks: dict[str, Network] = {}
+        owners: dict[object, str] = {}
+        for name, section in self._file.networks.items():
+            path = ("networks", name)
+            for number, address in enumerate(section.addresses):
+                if address in owners:
+                    owner = owners[address]
+                    message = f"`{address}` belongs to `{owner}` already ({self._source('networks', owner)})"
+                    self._report((*path, "addresses", number), message)
+                owners.setdefault(address, name)
+            if section.vlan is not None and not 1 <= section.vlan <= 4094:
+                self._report((*path, "vlan"), f"{section.vlan} is no VLAN number; they go from 1 to 4094")
+            networks[name] = Network(
+                id=name,
+                people=section.people,
+                addresses=tuple(section.addresses),
+                inspection=section.inspection,
+                otherwise=section.otherwise,
+                vlan=section.vlan,
+                source=self._source(*path),
+                age=section.age,
+            )
+        return networks
+
+    def _devices(self, networks: Mapping[str, Network]) -> dict[str, Device]:
+        devices = {}
+        for name, addresses in self._file.devices.items():
+            if name in networks:
+                self._report(("devices", name), f"`{name}` is the name of a network already", at_key=True)
+            devices[name] = Device(name, tuple(addresses), self._source("devices", name))
+        return devices
+
+    def _check_unknown_clients(self, networks: Mapping[str, Network]) -> None:
+        name = self._file.unknown_clients
+        if name not in networks and ("unknown_clients",) in self._document.marks:
+            known = self._raw_names("networks")
+            if name not in known:
+                self._report(("unknown_clients",), f"unknown network `{name}`; {suggest(name, known)}")
+
+    def _calendar(self, zone: ZoneInfo) -> Calendar:
+        section = self._file.calendar
+        terms = tuple(_range(term) for term in section.terms)
+        closed = tuple(_range(closure) for closure in section.closed)
+        for one, other in overlapping(terms):
+            number = terms.index(other)
+            message = f"overlaps with `{one.name}`, which runs until {one.last}"
+            self._report(("calendar", "terms", number), message)
+        years = {day.year for term in terms for day in (term.first, term.last)}
+        return Calendar(zone, terms, closed, bank_holidays(self._file.school.bank_holidays, years))
+
+    def _schedules(self, calendar: Calendar) -> dict[str, Schedule]:
+        schedules = {}
+        for name, section in self._file.schedules.items():
+            if section.season is not Season.ALWAYS and not calendar.terms:
+                message = f"`in: {section.season}` needs `calendar.terms`, and there are none"
+                self._report(("schedules", name, "in"), message)
+            schedules[name] = Schedule(
+                name,
+                calendar,
+                section.at,
+                frozenset(range(7)) if section.days is None else section.days,
+                section.season,
+                frozenset(section.on or ()),
+            )
+        return schedules
+
+    def _always_allow(self) -> Iterable[tuple[Target, str]]:
+        targets = self._targets(self._file.always_allow, "always_allow")
+        for number, target in enumerate(targets):
+            path = ("always_allow", number)
+            if target.kind is TargetKind.EVERYTHING:
+                self._report(path, "`everything` would switch the filter off; name what must always work")
+            yield target, self._source(*path)
+
+    def _rule(self, number: int, section: RuleSection, schedules: Mapping[str, Schedule]) -> Rule:
+        verdict, targets, whom = self._ruling(("rules", number), section)
+        return Rule(
+            index=self._parsed.place("rules", number)[-1],  # type: ignore[arg-type]  # the last part is a list's index
+            verdict=verdict,
+            targets=targets,
+            networks=whom & self._file.networks.keys(),
+            devices=whom & self._file.devices.keys(),
+            during=self._when(("rules", number, "during"), section.during or [], schedules),
+            reason=section.reason,
+            source=self._source("rules", number),
+        )
+
+    def _exceptions(self, schedules: Mapping[str, Schedule]) -> Iterable[PolicyException]:
+        first: dict[str, int] = {}
+        for number, section in enumerate(self._file.exceptions):
+            path = ("exceptions", number)
+            if section.id in first:
+                other = self._source("exceptions", first[section.id])
+                self._report((*path, "id"), f"`{section.id}` stands at {other} already; each id stands once")
+            first.setdefault(section.id, number)
+            yield self._exception(path, number, section, schedules)
+
+    def _exception(
+        self,
+        path: tuple[str, int],
+        number: int,
+        section: ExceptionSection,
+        schedules: Mapping[str, Schedule],
+    ) -> PolicyException:
+        verdict, targets, whom = self._ruling(path, section)
+        starts = self._instant(section.starts, last=False) if section.starts else _BEGINNING
+        ends = self._instant(section.until, last=True)
+        if ends <= starts:
+            self._report((*path, "until"), "the exception ends before it begins")
+        if verdict is Verdict.ALLOW:
+            self._check_never(path, targets)
+        return PolicyException(
+            index=number,
+            id=section.id,
+            verdict=verdict,
+            targets=targets,
+            networks=whom & self._file.networks.keys(),
+            devices=whom & self._file.devices.keys(),
+            starts=starts,
+            ends=ends,
+            during=self._when((*path, "during"), section.during or [], schedules),
+            reason=section.reason,
+            source=self._source(*path),
+            reviewed_by=section.reviewed_by or "",
+            approved_by=section.approved_by or "",
+        )
+
+    def _check_never(self, path: tuple[str, int], targets: tuple[Target, ...]) -> None:
+        for number, target in enumerate(targets):
+            for never in self._file.limits.never:
+                if reaches(never, target, self._catalogue):
+                    message = f"`{target}` may not be opened: `limits.never` names `{never}`"
+                    self._report((*path, "allow", number), message)
+
+    def _ruling(
+        self, path: tuple[str, int], section: RuleSection | ExceptionSection
+    ) -> tuple[Verdict, tuple[Target, ...], frozenset[str]]:
+        verdict = Verdict.BLOCK if section.block is not None else Verdict.ALLOW
+        targets = tuple(self._targets(section.block or section.allow or [], *path, str(verdict)))
+        whom = self._whom((*path, "for"), section.whom)
+        for number, target in enumerate(targets):
+            if target.kind is TargetKind.URL:
+                self._check_inspected((*path, str(verdict), number), target, whom)
+        return verdict, targets, whom
+
+    def _whom(self, path: tuple[str | int, ...], names: list[str] | None) -> frozenset[str]:
+        known = self._raw_names("networks") | self._raw_names("devices")
+        for number, name in enumerate(names or ()):
+            if name not in known:
+                self._report((*path, number), f"unknown network or device `{name}`; {suggest(name, known)}")
+        return frozenset(names or ())
+
+    def _check_inspected(self, path: tuple[str | int, ...], target: Target, whom: frozenset[str]) -> None:
+        """Refuse a page for a network where TLS is not opened, since it cannot be told from its site there."""
+        concerned = whom or self._file.networks.keys()
+        blind = [
+            name
+            for name in self._networks_of(concerned)
+            if self._file.networks[name].inspection is Inspection.NAMES
+        ]
+        if blind:
+            seeing = sorted(
+                name for name, net in self._file.networks.items() if net.inspection is not Inspection.NAMES
+            )
+            message = (
+                f"`{target}` is a page, and on {', '.join(blind)} only names are seen (`inspection: names`); "
+                f"say `for:` one of {', '.join(seeing) or 'the networks with inspection'}, or name the whole site"
+            )
+            self._report(path, message)
+
+    def _networks_of(self, names: Iterable[str]) -> list[str]:
+        """Return the networks among some networks and devices: a device's is the narrowest around its addresses."""
+        found = set()
+        for name in names:
+            if name in self._file.networks:
+                found.add(name)
+                continue
+            for address in self._file.devices.get(name, ()):
+                around = [
+                    (part.prefixlen, network)
+                    for network, section in self._file.networks.items()
+                    for part in section.addresses
+                    if part.version == address.version and address.subnet_of(part)  # type: ignore[arg-type]
+                ]
+                found.add(max(around)[1] if around else self._file.unknown_clients)
+        return sorted(found & self._file.networks.keys())
+
+    def _targets(self, targets: list[Target], *path: str | int) -> Iterable[Target]:
+        kept = []
+        for number, target in enumerate(targets):
+            message = self._target_problem(target)
+            if message:
+                self._report((*path, number), message)
+            else:
+                kept.append(target)
+        return kept
+
+    def _target_problem(self, target: Target) -> str | None:
+        name = target.value
+        match target.kind:
+            case TargetKind.SERVICE if name not in self._catalogue.services:
+                return f"unknown service `{name}`; {self._service_hint(name)}"
+            case TargetKind.CATEGORY if name not in self._catalogue.categories:
+                return f"unknown category `{name}`; {suggest(name, self._catalogue.categories)}"
+            case TargetKind.LIST if name not in self._raw_names("lists"):
+                return f"unknown list `{name}`; {suggest(name, self._raw_names('lists'))}"
+            case TargetKind.DOMAIN | TargetKind.URL if not as_ip(name) and is_public_suffix(name):
+                return f"`{name}` is no single site: anybody can have a name below it"
+            case _:
+                return None
+
+    def _service_hint(self, name: str) -> str:
+        if name in self._catalogue.categories:
+            return f"it is a category: write `category:{name}`"
+        by_title = {service.title.lower(): service.id for service in self._catalogue.services.values()}
+        hint = suggest(by_title.get(name, name), self._service_names)
+        return hint if hint.startswith("did you mean") else f"`schoolgate services` lists them; {hint}"
+
+    @cached_property
+    def _service_names(self) -> list[str]:
+        return sorted(self._catalogue.services)
+
+    def _when(
+        self, path: tuple[str | int, ...], parts: list[tuple[str, bool]], schedules: Mapping[str, Schedule]
+    ) -> When:
+        known = self._raw_names("schedules")
+        found = []
+        for number, (name, negated) in enumerate(parts):
+            if name in schedules:
+                found.append((schedules[name], negated))
+            elif name not in known:
+                self._report((*path, number), f"unknown schedule `{name}`; {suggest(name, known)}")
+        return When(tuple(found))
+
+    def _instant(self, moment: Moment, *, last: bool) -> datetime:
+        """Turn a moment into UTC: a day means its first instant, or where it ends something the end of the day."""
+        zone = self._zone_or_utc
+        value = moment.value
+        if isinstance(value, datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+        day = value + timedelta(days=1) if last else value
+        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+    @cached_property
+    def _zone_or_utc(self) -> ZoneInfo:
+        try:
+            return ZoneInfo(self._file.school.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return ZoneInfo("UTC")  # reported where the zone is read
+
+    def _lists(self) -> dict[str, HostSet]:
+        lists = {}
+        for name, section in self._file.lists.items():
+            hosts = self._read(("lists", name, "file"), section)
+            if hosts is not None:
+                lists[name] = hosts
+        return lists
+
+    def _locked(self) -> Iterable[LockedList]:
+        for name, section in self._file.locked.items():
+            hosts = self._read(("locked", name, "file"), section)
+            if hosts is not None:
+                yield LockedList(name, hosts, self._source("locked", name))
+
+    def _read(self, path: tuple[str, ...], section: ListSection) -> HostSet | None:
+        try:
+            return self._read_list(section.file)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._report(path, f"`{section.file}` cannot be read: {reason}")
+            return None
+
+    def _privacy(self) -> Privacy:
+        given = {key: value for key, value in self._file.privacy.model_dump().items() if value is not None}
+        return Privacy(**given)
+
+
+def _range(section: DaysSection) -> DateRange:
+    first, last = section.on or section.first, section.on or section.last
+    assert first is not None  # noqa: S101 - the section's own validator saw to it
+    assert last is not None  # noqa: S101
+    return DateRange(section.name, first, last)

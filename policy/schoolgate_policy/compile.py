@@ -1,0 +1,212 @@
+"""From a `Policy` to what the engine runs on: entries in the order of judgement, an index, a profile per client."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schoolgate_policy.clients import Client
+from schoolgate_policy.decision import Decision, Reason, Verdict
+from schoolgate_policy.index import Index
+from schoolgate_policy.model import (
+    LockedList,
+    Network,
+    Policy,
+    PolicyException,
+    Sanction,
+    Target,
+    TargetKind,
+)
+from schoolgate_policy.schedule import When
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that can give a verdict; its place in `Compiled.entries` is its place in the order of judgement."""
+
+    reason: Reason
+    verdict: Verdict
+    message: str
+    source: str
+    targets: tuple[Target, ...]
+    when: When = field(default_factory=When)
+    starts: datetime | None = None
+    ends: datetime | None = None
+    networks: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+    rule: int | None = None
+    exception: str | None = None
+
+    def state(self, at: datetime) -> tuple[bool, datetime | None]:
+        """Return whether the entry is in force at a UTC instant, and when that may next change."""
+        if self.starts is not None and at < self.starts:
+            return False, self.starts
+        if self.ends is not None and at >= self.ends:
+            return False, None
+        if not self.when.parts:
+            return True, self.ends
+        span = self.when.span(at)
+        change = span.end
+        if self.ends is not None and (change is None or self.ends < change):
+            change = self.ends
+        return span.active, change
+
+    def applies_to(self, client: Client) -> bool:
+        """Whether the entry speaks of a client: of its network, one of its devices, or of everybody."""
+        if not self.networks and not self.devices:
+            return True
+        return client.network in self.networks or not self.devices.isdisjoint(client.devices)
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSanction:
+    """A sanction with its supervised list compiled."""
+
+    ends: datetime
+    reason: str
+    index: Index
+
+    def covers(self, host: str, path: str | None) -> bool:
+        """Whether a supervised pupil may reach this."""
+        hits = self.index.look_up(host, path)
+        return bool(hits.sure | hits.maybe)
+
+
+@dataclass(slots=True)
+class Profile:
+    """What applies to all clients with the same network, devices and sanction."""
+
+    network: Network
+    device: str | None
+    mask: int
+    sanction: ActiveSanction | None
+    decisions: dict[str | tuple[str, str], Decision] = field(default_factory=dict)
+
+    def message(self, reason: Reason, verdict: Verdict) -> str:
+        """Say why, where no entry of the policy has words for it."""
+        match reason:
+            case Reason.LOCKED:
+                return "this site is on a list that nobody can open"
+            case Reason.SANCTION:
+                sanction = self.sanction
+                return sanction.reason if sanction else ""
+            case _:
+                verb = "allows" if verdict is Verdict.ALLOW else "blocks"
+                return (
+                    f"no rule speaks of it, and the network {self.network.id} {verb} what no rule speaks of"
+                )
+
+    def source(self, reason: Reason) -> str | None:
+        """Say where in the policy a verdict without an entry comes from."""
+        return self.network.source if reason is Reason.OTHERWISE else None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A policy ready to judge by."""
+
+    entries: tuple[Entry, ...]
+    index: Index
+    locked: tuple[LockedList, ...]
+    sanctions: dict[str, ActiveSanction]
+    always_mask: int
+    never_inspect_mask: int
+    networks: Mapping[str, Network]
+
+    def profile(self, client: Client, sanction: ActiveSanction | None) -> Profile:
+        """Work out which entries speak of a client."""
+        mask = sum(1 << number for number, entry in enumerate(self.entries) if entry.applies_to(client))
+        return Profile(
+            self.networks[client.network], client.devices[0] if client.devices else None, mask, sanction
+        )
+
+
+def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = ()) -> Compiled:
+    """Bring everything that can give a verdict into the order of judgement and index it."""
+    always = [
+        Entry(Reason.ALWAYS_ALLOW, Verdict.ALLOW, "this site is always allowed", source, (target,))
+        for target, source in policy.always_allow
+    ]
+    exceptions = sorted(
+        (pair for exception in policy.exceptions for pair in _exception_entries(exception)),
+        key=lambda pair: pair[0],
+    )
+    rules = [
+        Entry(
+            Reason.RULE,
+            rule.verdict,
+            rule.reason,
+            rule.source,
+            rule.targets,
+            rule.during,
+            networks=rule.networks,
+            devices=rule.devices,
+            rule=rule.index,
+        )
+        for rule in policy.rules
+    ]
+    entries = (*always, *(entry for _, entry in exceptions), *rules)
+    never_bit = len(entries)
+    indexed = [
+        (number, target, entry.verdict is Verdict.ALLOW)
+        for number, entry in enumerate(entries)
+        for target in entry.targets
+    ]
+    indexed += [(never_bit, target, True) for target in policy.never_inspect]
+    return Compiled(
+        entries=entries,
+        index=Index(indexed, policy.catalogue, policy.lists),
+        locked=policy.locked,
+        sanctions={
+            sanction.address: ActiveSanction(
+                sanction.ends,
+                sanction.reason,
+                Index([(0, target, True) for target in sanction.targets], policy.catalogue, policy.lists),
+            )
+            for sanction in sanctions
+        },
+        always_mask=(1 << len(always)) - 1,
+        never_inspect_mask=1 << never_bit,
+        networks=policy.networks,
+    )
+
+
+type _Rank = tuple[int, int, int, int]
+
+_KIND_RANK = {
+    TargetKind.URL: 0,
+    TargetKind.DOMAIN: 1,
+    TargetKind.SERVICE: 2,
+    TargetKind.CATEGORY: 3,
+    TargetKind.LIST: 4,
+    TargetKind.EVERYTHING: 5,
+}
+
+
+def _exception_entries(exception: PolicyException) -> list[tuple[_Rank, Entry]]:
+    """Give each target of an exception an entry of its own, ranked most specific first."""
+    audience = 0 if exception.devices else 1 if exception.networks else 2
+    pairs = []
+    for target in exception.targets:
+        rank = _KIND_RANK[target.kind], -_length(target), audience, exception.index
+        entry = Entry(
+            Reason.EXCEPTION,
+            exception.verdict,
+            exception.reason,
+            exception.source,
+            (target,),
+            exception.during,
+            exception.starts,
+            exception.ends,
+            exception.networks,
+            exception.devices,
+            exception=exception.id,
+        )
+        pairs.append((rank, entry))
+    return pairs
+
+
+def _length(target: Target) -> int:
+    """Measure how narrow a target is among its kind: labels of a name, then characters of a path."""
+    if target.kind not in {TargetKind.DOMAIN, TargetKind.URL}:
+        return 0
+    return target.value.count(".") * 4096 + len(target.path)

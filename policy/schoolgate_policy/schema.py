@@ -1,0 +1,214 @@
+"""policy.yaml as it is written: one model per section, unknown keys refused. The JSON Schema is made from these."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schoolgate_policy.decision import Verdict
+from schoolgate_policy.fields import (
+    Day,
+    Days,
+    Duration,
+    HostName,
+    Integer,
+    Name,
+    Negatable,
+    NotEmpty,
+    OneOrMore,
+    Range,
+    TargetField,
+    TimePeriod,
+    When,
+    Words,
+    problem,
+)
+from schoolgate_policy.model import Inspection, People
+from schoolgate_policy.schedule import Season
+
+Targets = Annotated[list[TargetField], OneOrMore, NotEmpty]
+Names = Annotated[list[Name], OneOrMore, NotEmpty]
+During = Annotated[list[Negatable], OneOrMore, NotEmpty]
+
+
+class Section(BaseModel):
+    """What every section has in common: no key that the policy language does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+
+class SchoolSection(Section):
+    """Whose policy this is."""
+
+    name: Words = Field(description="The school's name, as it stands on the block page")
+    timezone: Words = Field("Europe/London", description="The zone of all times in this file")
+    bank_holidays: Literal["england", "wales", "scotland", "northern-ireland", "none"] = Field(
+        "england", description="Whose bank holidays are no school days"
+    )
+    contacts: dict[Name, Words] = Field(
+        default_factory=dict,
+        description="Who to ask: e_safety_officer, headteacher, dsl … and their addresses",
+    )
+
+
+class ReviewSection(Section):
+    """Who approved this policy, and when it must be looked at again."""
+
+    approved_by: Words
+    approved_on: Day
+    due: Day
+
+
+class NetworkSection(Section):
+    """A VLAN."""
+
+    vlan: Integer | None = Field(None, description="Its number, 1 to 4094")
+    people: People = Field(description="Who uses it")
+    addresses: Annotated[list[Range], OneOrMore, NotEmpty] = Field(
+        description="Its address ranges, IPv4 and IPv6"
+    )
+    inspection: Inspection = Field(Inspection.NAMES, description="How much TLS is opened on it")
+    otherwise: Verdict = Field(description="What happens to a site that no rule speaks of")
+    age: Integer | None = Field(None, description="The age of the youngest who use it")
+
+
+class DaysSection(Section):
+    """Some days: `from` and `to`, or `on` for a single one."""
+
+    name: Words
+    first: Day | None = Field(None, alias="from")
+    last: Day | None = Field(None, alias="to")
+    on: Day | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "DaysSection":
+        if (self.on is None) == (self.first is None or self.last is None) or (
+            self.on and (self.first or self.last)
+        ):
+            raise problem("needs `from` and `to`, or `on` for a single day")
+        if self.first and self.last and self.last < self.first:
+            raise problem(f"ends ({self.last}) before it begins ({self.first})")
+        return self
+
+
+class CalendarSection(Section):
+    """The school year."""
+
+    terms: list[DaysSection] = Field(default_factory=list, description="First and last day of each term")
+    closed: list[DaysSection] = Field(
+        default_factory=list, description="Half terms, INSET days and other days off"
+    )
+
+
+class ScheduleSection(Section):
+    """Weekly periods with a name."""
+
+    days: Days | None = Field(None, description="Weekdays; default every day")
+    on: Annotated[list[Day], OneOrMore, NotEmpty] | None = Field(
+        None, description="Single dates instead of weekdays"
+    )
+    at: Annotated[list[TimePeriod], OneOrMore, NotEmpty] = Field(
+        description="Times of day, such as 08:50-10:30"
+    )
+    season: Season = Field(Season.ALWAYS, alias="in", description="Which days of the school year")
+
+    @model_validator(mode="after")
+    def _days_or_dates(self) -> "ScheduleSection":
+        if self.on and (self.days is not None or self.season is not Season.ALWAYS):
+            raise problem("`on` names single dates, so `days` and `in` have no place beside it")
+        return self
+
+
+class _Ruling(Section):
+    """What rules and exceptions have in common."""
+
+    block: Targets | None = Field(None, description="What is blocked")
+    allow: Targets | None = Field(None, description="What is allowed")
+    whom: Names | None = Field(None, alias="for", description="Networks and devices; default everybody")
+    during: During | None = Field(None, description="Schedules during which this is in force; default always")
+
+    @model_validator(mode="after")
+    def _one_verb(self) -> "_Ruling":
+        if (self.block is None) == (self.allow is None):
+            raise problem("needs exactly one of `block` and `allow`")
+        return self
+
+
+class RuleSection(_Ruling):
+    """Block or allow something; the first rule that matches decides."""
+
+    reason: Words = Field(description="Why, in words for the person who is blocked")
+
+
+class ExceptionSection(_Ruling):
+    """A granted, dated departure from the rules."""
+
+    id: Words = Field(description="The request it comes from")
+    starts: When | None = Field(None, alias="from", description="First day or instant; default: at once")
+    until: When = Field(description="Last day, or the instant it ends")
+    reason: Words
+    reviewed_by: Words | None = None
+    approved_by: Words | None = None
+
+
+class ListSection(Section):
+    """A block list in a file: one name a line, or the hosts format."""
+
+    file: Words = Field(description="Path, from the folder of this file")
+    category: Name | None = None
+    reason: Words | None = None
+
+
+class LimitsSection(Section):
+    """What an approval may not exceed."""
+
+    longest_exception: Duration | None = Field(None, description="The longest an exception may last")
+    never: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list, description="What no exception may open"
+    )
+
+
+class PrivacySection(Section):
+    """How long records are kept."""
+
+    keep_events: Duration | None = None
+    keep_requests: Duration | None = None
+    keep_audit: Duration | None = None
+
+
+class ServiceSection(Section):
+    """A service of the school's own, or one of the catalogue with its name given and domains added or removed."""
+
+    title: Words | None = None
+    category: Name | None = None
+    domains: Annotated[list[HostName], OneOrMore] = Field(default_factory=list)
+    without: Annotated[list[HostName], OneOrMore] = Field(
+        default_factory=list, description="Domains of the catalogue's entry that do not count here"
+    )
+
+
+class PolicyFile(Section):
+    """The policy of one school."""
+
+    version: Literal[1] = Field(description="Version of the policy language")
+    school: SchoolSection
+    review: ReviewSection | None = None
+    networks: dict[Name, NetworkSection] = Field(min_length=1)
+    unknown_clients: Name = Field(description="The network whose rules apply to an address in no network")
+    devices: dict[Name, Annotated[list[Range], OneOrMore, NotEmpty]] = Field(default_factory=dict)
+    calendar: CalendarSection = CalendarSection()
+    schedules: dict[Name, ScheduleSection] = Field(default_factory=dict)
+    services: dict[Name, ServiceSection] = Field(default_factory=dict)
+    lists: dict[Name, ListSection] = Field(default_factory=dict)
+    locked: dict[Name, ListSection] = Field(default_factory=dict)
+    always_allow: Annotated[list[TargetField], OneOrMore] = Field(default_factory=list)
+    never_inspect: Annotated[list[TargetField], OneOrMore] = Field(default_factory=list)
+    rules: list[RuleSection] = Field(default_factory=list)
+    exceptions: list[ExceptionSection] = Field(default_factory=list)
+    limits: LimitsSection = LimitsSection()
+    privacy: PrivacySection = PrivacySection()
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of policy.yaml, for editors."""
+    schema = PolicyFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Schoolgate policy"}

@@ -1,0 +1,199 @@
+"""The policy in force: reads it, notices changes, and never lets go of a good one for a bad one.
+
+A change is read, checked and compiled aside; only a policy without errors is swapped in, in one assignment. The last
+good file is kept in the state folder, so that a start with a broken file still has something to judge by.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from watchfiles import DefaultFilter, awatch
+
+from schoolgate_policy.catalogue_file import load_catalogue
+from schoolgate_policy.engine import Engine
+from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
+from schoolgate_policy.load import parse_policy, reader_below
+from schoolgate_policy.model import Catalogue, Policy, Sanction
+from schoolgate_policy.sanctions import parse_sanctions
+
+_GATHER_MS = 200  # an editor saves in several steps; judge after the last
+_QUIET_MS = 40
+_LOOK_ANYWAY_MS = 2_000  # where the file system tells nothing (network shares), and as a safety net
+
+
+class StoreListener(Protocol):
+    """Is told what became of the policy; must return at once and never raise."""
+
+    def policy_loaded(self, policy: Policy, issues: tuple[PolicyIssue, ...]) -> None:
+        """Hear that a policy is in force from now on; `issues` are warnings."""
+        ...
+
+    def policy_rejected(self, issues: tuple[PolicyIssue, ...], *, kept: str | None) -> None:
+        """Hear that a file was refused; `kept` is the version that stays in force, None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The bytes of a policy and of the sanctions, at one moment."""
+
+    policy: bytes
+    sanctions: bytes
+    lists: tuple[tuple[int, int], ...]  # modification time (ns) and size of each list file
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(repr((self.policy, self.sanctions, self.lists)).encode()).hexdigest()
+
+
+class PolicyStore:
+    """Holds the engine of the policy in a file; `engine` is another object after each change."""
+
+    def __init__(self, path: Path, state: Path | None, listener: StoreListener) -> None:
+        """Read the policy, or the last good copy of it in `state`.
+
+        Raises:
+            PolicyError: the file is unusable and there is no good copy; it carries every issue.
+
+        """
+        self._path = path
+        self._listener = listener
+        self._good = state / "last-good" / path.name if state else None
+        self._sanctions = state / "sanctions.json" if state else None
+        self._catalogue: Catalogue = load_catalogue()
+        self._lists: tuple[Path, ...] = ()
+        self._seen = ""
+        self._engine: Engine
+        self._first()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the policy in force."""
+        return self._engine
+
+    def reload(self, *, force: bool = True) -> bool:
+        """Read the policy again and swap it in if it is good; return whether the policy in force is the file's.
+
+        Without `force`, nothing happens while the files are the same as last time.
+        """
+        try:
+            read = self._read()
+        except OSError as error:
+            return self._reject((self._unreadable(error),))
+        if not force and read.digest == self._seen:
+            return True
+        self._seen = read.digest
+        try:
+            engine, issues = self._build(read)
+        except PolicyError as error:
+            return self._reject(error.issues)
+        self._take(read, engine, issues)
+        return True
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Follow the files until `stop` is set; changes are in force well within a second."""
+        async for _ in self._changes(stop):
+            await asyncio.to_thread(self.reload, force=False)
+
+    def _changes(self, stop: asyncio.Event) -> AsyncIterator[object]:
+        folders = {self._path.parent, *(path.parent for path in self._lists)}
+        if self._sanctions is not None:
+            folders.add(self._sanctions.parent)
+        return awatch(
+            *(folder for folder in folders if folder.is_dir()),
+            watch_filter=DefaultFilter(
+                ignore_dirs=(), ignore_entity_patterns=(r"\.db(-wal|-shm|-journal)?$",)
+            ),
+            stop_event=stop,
+            debounce=_GATHER_MS,
+            step=_QUIET_MS,
+            rust_timeout=_LOOK_ANYWAY_MS,
+            yield_on_timeout=True,
+            recursive=False,
+        )
+
+    def _first(self) -> None:
+        try:
+            read = self._read()
+            engine, issues = self._build(read)
+        except (PolicyError, OSError) as error:
+            found = error.issues if isinstance(error, PolicyError) else (self._unreadable(error),)
+            self._engine = self._last_good(found)
+            return
+        self._take(read, engine, issues)
+
+    def _take(self, read: _Read, engine: Engine, issues: tuple[PolicyIssue, ...]) -> None:
+        self._seen = read.digest
+        self._engine = engine
+        self._listener.policy_loaded(engine.policy, (*issues, *self._keep(read.policy)))
+
+    def _last_good(self, issues: tuple[PolicyIssue, ...]) -> Engine:
+        """Fall back to the copy of the last good policy, or give up with the reasons."""
+        if self._good is None or not self._good.is_file():
+            self._listener.policy_rejected(issues, kept=None)
+            raise PolicyError(issues)
+        engine, _ = self._build(_Read(self._good.read_bytes(), self._sanction_bytes(), ()))
+        self._listener.policy_loaded(engine.policy, ())
+        self._listener.policy_rejected(issues, kept=engine.policy.version)
+        return engine
+
+    def _read(self) -> _Read:
+        marks = tuple(
+            (mark.st_mtime_ns, mark.st_size) for path in self._lists if (mark := _stat(path)) is not None
+        )
+        return _Read(self._path.read_bytes(), self._sanction_bytes(), marks)
+
+    def _sanction_bytes(self) -> bytes:
+        try:
+            return self._sanctions.read_bytes() if self._sanctions else b""
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+
+    def _build(self, read: _Read) -> tuple[Engine, tuple[PolicyIssue, ...]]:
+        folder = self._path.parent
+        used: list[Path] = []
+        read_list = reader_below(folder, used)
+        policy, issues = parse_policy(read.policy, self._path.name, self._catalogue, read_list)
+        if policy is None:
+            raise PolicyError(tuple(issue for issue in issues if issue.severity is Severity.ERROR))
+        self._lists = tuple(used)
+        return Engine(policy, self._parse_sanctions(read.sanctions, policy)), tuple(issues)
+
+    def _parse_sanctions(self, data: bytes, policy: Policy) -> tuple[Sanction, ...]:
+        if not data or self._sanctions is None:
+            return ()
+        return parse_sanctions(data, self._sanctions.name, policy.catalogue)
+
+    def _reject(self, issues: tuple[PolicyIssue, ...]) -> bool:
+        self._listener.policy_rejected(issues, kept=self._engine.policy.version)
+        return False
+
+    def _unreadable(self, error: OSError) -> PolicyIssue:
+        return PolicyIssue(str(self._path), 0, 0, "", f"cannot be read: {error.strerror}")
+
+    def _keep(self, data: bytes) -> tuple[PolicyIssue, ...]:
+        """Save a copy of a good policy; a state folder that cannot be written costs the copy, not the policy."""
+        if self._good is None:
+            return ()
+        try:
+            self._good.parent.mkdir(parents=True, exist_ok=True)
+            beside = self._good.with_name(f".{self._good.name}.{os.getpid()}")
+            beside.write_bytes(data)
+            beside.replace(self._good)
+        except OSError as error:
+            return (
+                PolicyIssue(str(self._good), 0, 0, "", f"no copy kept: {error.strerror}", Severity.WARNING),
+            )
+        return ()
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
