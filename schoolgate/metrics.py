@@ -20,7 +20,8 @@ from schoolgate import __version__
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.technique import Technique
 
-disable_created_metrics()  # a second series for each counter, of use to nobody here
+# A second series for each counter would be of use to nobody here.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
 
 FAULT_AREAS = frozenset({"dns", "proxy", "portal", "upstream", "policy", "record", "block_page"})
 RELOAD_RESULTS = ("accepted", "rejected")

@@ -11,9 +11,8 @@ def endpoints(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Yield the setting and the address of everything that `schoolgate run` listens on."""
     yield from (("dns.listen", at) for at in settings.dns.listen)
     yield "proxy.explicit", settings.proxy.explicit
-    yield from (
-        ("proxy.transparent", Endpoint("0.0.0.0", port)) for port in settings.proxy.transparent.values()
-    )
+    for port in settings.proxy.transparent.values():
+        yield "proxy.transparent", Endpoint("0.0.0.0", port)  # noqa: S104 - redirected packets come to any address
     yield "portal.listen", settings.portal.listen
     yield "metrics.dns", settings.metrics.dns
     yield "metrics.proxy", settings.metrics.proxy
