@@ -1,7 +1,7 @@
 """The hooks that put every connection and every request before the policy, and act on the verdict.
 
-Works after mitmproxy's own NextLayer and TlsConfig (embedded) and before them (`mitmdump -s`). Every hook is guarded:
-a failure ends in a block. Nothing is dialled but what a decision approved, at the address that we looked up.
+Stands before mitmproxy's own NextLayer and TlsConfig, embedded as well as in `mitmdump -s`. Every hook is guarded: a
+failure ends in a block. Nothing is dialled but what a decision approved, at the address that we looked up.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.exceptions import AddonHalt
-from mitmproxy.proxy import layer, layers, server_hooks
+from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.proxy.mode_specs import TransparentMode
 
 from schoolgate_policy.errors import InvalidHost
@@ -100,10 +100,10 @@ class SchoolgateProxy:
         if not received:
             return
         conn = self._connections.of(data.context.client.id)
+        address = data.context.server.address
         match kind_of(received):
             case Kind.UNDECIDED:
                 conn.split = True
-                data.layer = None
                 raise AddonHalt
             case Kind.OTHER:
                 technique = Technique.NON_HTTP_TLS if conn.tls_name else Technique.NON_HTTP
@@ -111,17 +111,10 @@ class SchoolgateProxy:
                     technique, conn.arrival, conn.tls_name or conn.connect_name or "", conn.network
                 )
                 data.layer = Closed(data.context)
+            case _ if address is not None and address[1] not in self._config.web_ports:
+                data.layer = Closed(data.context)  # mitmproxy reads some ports as DNS
             case Kind.HTTP if conn.tls_name and not conn.expecting and data.context.client.alpn != b"h2":
                 conn.expect(self._config.undecided, lambda: None)
-        self._only_web(data)
-
-    def _only_web(self, data: layer.NextLayer) -> None:
-        """Shut what mitmproxy would read as another protocol, by its port or by an option."""
-        address = data.context.server.address
-        wrong_port = address is not None and address[1] not in self._config.web_ports
-        known = (layers.HttpLayer, layers.ClientTLSLayer, layers.ServerTLSLayer, Closed)
-        if wrong_port or not (data.layer is None or isinstance(data.layer, known)):
-            data.layer = Closed(data.context)
 
     # -- TLS ---------------------------------------------------------------------------------------------------
 
@@ -222,7 +215,7 @@ class SchoolgateProxy:
     def refuse_tls(self, data: tls.ClientHelloData) -> None:
         """End a connection whose ClientHello was read, with an alert that the browser understands."""
         client = data.context.client
-        if not client.tls_established:
+        if self._connections.of(client.id).tls_name is None:  # else the alert would not be TLS to the client
             self._write(client, _ALERT)
         data.context.server.address = None  # nowhere to go: mitmproxy closes the client without dialling
         data.ignore_connection = True
@@ -261,6 +254,12 @@ class SchoolgateProxy:
         data.server.address = approval.anchor
         if data.server.tls:
             data.server.sni = approval.decision.host
+
+    @guarded
+    def tls_established_server(self, data: tls.TlsData) -> None:
+        """Learn which version of HTTP an upstream speaks."""
+        conn = self._connections.of(data.context.client.id)
+        self._requests.upstream_speaks(conn, data.conn.alpn)
 
     @guarded
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:

@@ -129,14 +129,14 @@ def words_for(
     rule = decision.message.rstrip(".")
     askable = decision.reason is not Reason.LOCKED
     who = policy.school.contacts.get("e_safety_officer", "") if askable else ""
-    url = (ask_url or "") if askable else ""
+    url = ask_url if askable and ask_url and ask_url.startswith(("https://", "http://", "/")) else ""
     if opens_at is not None:
         when = opening_words(now, opens_at, policy.school.timezone)
         kind, title = "time", f"{thing} is closed now"
-        lead = f"You can use it {when}." if child else f"It is open to you {when}."
+        lead = f"You can use it {when}." if child else f"Open to you {when}."
     else:
         kind, title = "content", f"{thing} is not for school" if child else f"{thing} is not open here"
-        lead = "Let's find something else." if child else "The school's policy blocks it on this network."
+        lead = "Let's find something else." if child else "It is blocked on this network."
     if child:
         return Words(
             kind=kind,
@@ -155,9 +155,9 @@ def words_for(
         title=title,
         lead=lead,
         rule=rule,
-        ask="Do you need it for your work? Ask the e-safety officer." if who and not url else "",
+        ask="Do you need it for your work?" if who or url else "",
         ask_url=url or (f"mailto:{who}" if who else ""),
-        ask_label="Ask for access" if url else "Write to the e-safety officer",
+        ask_label="Ask for access" if url else "Ask the e-safety officer",
         contact=who,
         contact_label="E-safety officer",
     )

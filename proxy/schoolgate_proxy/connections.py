@@ -6,6 +6,9 @@ Nothing is dialled but what stands here as approved, so that a hook that never r
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from weakref import WeakSet
+
+from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_proxy.handling import Arrival
@@ -33,6 +36,7 @@ class Connection:
     network: str = ""  # of the last decision
     split: bool = False  # the first bytes came too few to tell what they begin
     approved: dict[tuple[str, int], Approval] = field(default_factory=dict)
+    unframed: "WeakSet[http.HTTPFlow]" = field(default_factory=WeakSet)  # HTTP/2 requests without a length
     _deadline: asyncio.TimerHandle | None = None
 
     def expect(self, seconds: float, late: Callable[[], None]) -> None:

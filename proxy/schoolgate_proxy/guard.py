@@ -41,7 +41,7 @@ def guarded(hook: Callable[..., Any]) -> Callable[..., Any]:
             except AddonHalt:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not open the door
-                _shut(addon, data, error)
+                _failed(addon, data, error)
 
         return awaited
 
@@ -52,7 +52,7 @@ def guarded(hook: Callable[..., Any]) -> Callable[..., Any]:
         except AddonHalt:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not open the door
-            _shut(addon, data, error)
+            _failed(addon, data, error)
         return None
 
     return called
@@ -68,7 +68,14 @@ def answer(flow: http.HTTPFlow, response: BlockResponse) -> None:
         flow.response.headers["content-length"] = str(len(response.body))
 
 
-def _shut(addon: Guarded, data: object, error: Exception) -> None:
+def _failed(addon: Guarded, data: object, error: Exception) -> None:
+    try:
+        addon.fault(error)
+    finally:
+        _shut(addon, data)
+
+
+def _shut(addon: Guarded, data: object) -> None:
     match data:
         case http.HTTPFlow() if data.response is None:
             answer(data, render_fault("", accept=data.request.headers.get("accept", "")))
@@ -85,4 +92,3 @@ def _shut(addon: Guarded, data: object, error: Exception) -> None:
             addon.close(data.context.client)
         case connection.Client():
             data.error = "refused: the filter failed"
-    addon.fault(error)

@@ -1,5 +1,6 @@
 """Judges requests and answers those that go no further."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from mitmproxy import http
@@ -20,6 +21,7 @@ from schoolgate_proxy.request import Refusal, RequestHead, Target, read_target
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream
 
 _LARGEST_DISCARDED = 1 << 20  # bytes of a blocked request's body that are read before its answer is sent
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.3: content has no meaning in these
 _HOP_BY_HOP = ("proxy-connection", "proxy-authorization", "http2-settings")
 
 
@@ -78,17 +80,24 @@ class Requests:
         conn.network = decision.network
         fronted = flow.client_conn.tls and target.host != conn.tls_name
         if decision.blocked:
-            if fronted:
-                self._judge.saw(Technique.FRONTING, conn.arrival, target.host, decision.network)
+            for technique in self._tricks(attempt, fronted=fronted):
+                self._judge.saw(technique, conn.arrival, target.host, decision.network)
             self._block(flow, attempt, decision)
-        elif not is_canonical(target.path) and self._judge.decide(replace(attempt, path=None)).path_decides:
-            message = "this address is spelt in a way that hides where it leads"
-            self._refuse(flow, conn, Refusal(403, message, Technique.PATH_TRICK, target.host))
         elif fronted:
             message = "this connection was opened for another name"
             self._refuse(flow, conn, Refusal(421, message, Technique.FRONTING, target.host))
         else:
             await self._forward(flow, conn, target, attempt, decision)
+
+    def _tricks(self, attempt: Attempt, *, fronted: bool) -> Iterator[Technique]:
+        """Name the ways round the filter in a request that the engine blocks."""
+        if fronted:
+            yield Technique.FRONTING
+        if (
+            not is_canonical(attempt.path or "/")
+            and self._judge.decide(replace(attempt, path=None)).path_decides
+        ):
+            yield Technique.PATH_TRICK
 
     async def _forward(
         self, flow: http.HTTPFlow, conn: Connection, target: Target, attempt: Attempt, decision: Decision
@@ -112,6 +121,29 @@ class Requests:
         if "websocket" not in request.headers.get("upgrade", "").lower():
             request.headers.pop("upgrade", None)
         request.stream = True
+        if request.is_http2 and "content-length" not in request.headers:
+            self._mind_the_framing(flow, conn)
+
+    @staticmethod
+    def _mind_the_framing(flow: http.HTTPFlow, conn: Connection) -> None:
+        """Keep the body of an HTTP/2 request without a length from becoming a request of its own.
+
+        mitmproxy 12.2.3 writes such a body bare to an HTTP/1 upstream. Whether the upstream speaks HTTP/1 is known
+        only once it is connected (`upstream_speaks`).
+        """
+        if flow.request.method in _WITHOUT_BODY:
+            flow.request.stream = lambda _: b""
+        else:
+            conn.unframed.add(flow)
+
+    @staticmethod
+    def upstream_speaks(conn: Connection, alpn: bytes | None) -> None:
+        """Frame the waiting requests as the upstream's version of HTTP wants it (RFC 9112 6.1, RFC 9113 8.2.2)."""
+        for flow in conn.unframed:
+            if alpn == b"h2":
+                flow.request.headers.pop("transfer-encoding", None)
+            else:
+                flow.request.headers["transfer-encoding"] = "chunked"
 
     async def _find(self, flow: http.HTTPFlow, conn: Connection, target: Target) -> Anchor | None:
         """Look the address up, or answer the request with why there is none."""

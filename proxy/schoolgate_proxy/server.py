@@ -66,15 +66,9 @@ class ProxyServer:
         roots = authority.upstream_roots(folder, self._config.upstream_ca)
         started = _Started()
         master = Master(self._options(str(folder), str(roots) if roots else None))
-        _add(
-            master,
-            core.Core(),
-            self._proxyserver,
-            next_layer.NextLayer(),
-            tlsconfig.TlsConfig(),
-            self._addon,
-            started,
-        )
+        # Ours comes before NextLayer, which would otherwise choose a protocol on the first byte.
+        _add(master, core.Core(), self._proxyserver, self._addon)
+        _add(master, next_layer.NextLayer(), tlsconfig.TlsConfig(), started)
         _set(master, connection_strategy="lazy", validate_inbound_headers=True, store_streamed_bodies=False)
         self._master = master
         self._task = asyncio.get_running_loop().create_task(master.run(), name="mitmproxy")

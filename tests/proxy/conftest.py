@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 import trustme
 
@@ -149,7 +152,7 @@ class Origin:
                 if self.command != "HEAD":
                     self.wfile.write(content)
 
-            do_GET = do_HEAD = do_POST = do_PUT = do_OPTIONS = answer
+            do_GET = do_HEAD = do_POST = do_PUT = do_OPTIONS = answer  # noqa: N815 - the base class's names
 
             def _body(self) -> bytes:
                 if self.headers.get("Transfer-Encoding") == "chunked":
@@ -290,10 +293,71 @@ class Internet:
             connection.sendall(head.encode())
             return read_all(connection)
 
+    def http2(self, name: str, address: str = PUPIL) -> "Http2Client":
+        """Open an HTTP/2 connection through the proxy."""
+        context = self.context()
+        context.set_alpn_protocols(["h2"])
+        return Http2Client(context.wrap_socket(self.tunnel(name, address), server_hostname=name))
+
     @property
     def untouched(self) -> bool:
         """Whether nothing reached any origin."""
         return not (self.origin.accepted or self.elsewhere.accepted)
+
+
+class Http2Client:
+    """An HTTP/2 client by hand, which sends what an honest one would not."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self.socket = connection
+        self.h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
+        )
+        self.h2.initiate_connection()
+        self._flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def request(
+        self, authority: str, path: str = "/", *, method: str = "GET", body: bytes = b"", extra: Any = ()
+    ) -> tuple[int, bytes]:
+        """Send a request and return status and body; 0 where the stream or the connection is closed."""
+        stream = self.h2.get_next_available_stream_id()
+        head = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path), *extra]
+        self.h2.send_headers(stream, head, end_stream=not body)
+        for start in range(0, len(body), 16384):
+            while self.h2.local_flow_control_window(stream) < 16384:
+                self._flush()
+                self._receive()
+            self.h2.send_data(stream, body[start : start + 16384])
+        if body:
+            self.h2.end_stream(stream)
+        self._flush()
+        status, content = 0, b""
+        while True:
+            for event in self._receive():
+                match event:
+                    case h2.events.ResponseReceived():
+                        status = int(dict(event.headers)[b":status"])
+                    case h2.events.DataReceived():
+                        content += event.data
+                        self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    case h2.events.StreamEnded():
+                        self._flush()
+                        return status, content
+                    case h2.events.StreamReset() | h2.events.ConnectionTerminated():
+                        return 0, content
+
+    def _receive(self) -> list[Any]:
+        data = self.socket.recv(65536)
+        return self.h2.receive_data(data) if data else [h2.events.ConnectionTerminated()]
+
+    def _flush(self) -> None:
+        self.socket.sendall(self.h2.data_to_send())
 
 
 def read_head(connection: socket.socket) -> bytes:
@@ -387,6 +451,7 @@ def internet(running: Internet) -> Internet:
         origin.accepted = 0
     running.notes.clear()
     running.names.special.clear()
+    running.server._addon._upstream._cache.clear()
     running.now[0] = LESSON
     running.source.failing = False
     return running
