@@ -120,6 +120,7 @@ def block_page(engine: "Engine", attempt: "Attempt", decision: "Decision", accep
     page = render(
         decision,
         engine.policy,
+        now=attempt.at,
         opens_at=engine.opens_at(attempt),
         accept=accept,
         sec_fetch_dest=dest,

@@ -14,11 +14,16 @@ import threading
 from typing import Any, TextIO
 
 import structlog
+import structlog.tracebacks
 from structlog.typing import EventDict, Processor
 
 _QUEUE_LINES = 10_000
 _CLOSE_SECONDS = 1.0
 _STDERR = 2
+# Without the values of variables: they name people.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
 
 class LineWriter:
@@ -97,7 +102,7 @@ def configure(
     if stream is not None and stream.isatty():
         rendering: list[Processor] = [structlog.dev.ConsoleRenderer(timestamp_key="ts")]
     else:
-        rendering = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        rendering = [_TRACEBACKS, structlog.processors.JSONRenderer()]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, *rendering],
