@@ -5,6 +5,7 @@ What the school decides stands in policy.yaml, not here. Every setting has a def
 (`SCHOOLGATE_DNS_LISTEN` for `listen` in `[dns]`).
 """
 
+import contextlib
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -43,20 +44,22 @@ def parse_endpoint(text: object) -> object:
         raise ValueError(f"`{text}`: `{host}` is not an IP address") from None
 
 
-def _parse_upstream(text: object) -> object:
+def _parse_upstream(value: object) -> object:
     """Read `192.0.2.53`, `2001:db8::53`, or either with a port; the port is 53 where none is given."""
-    if not isinstance(text, str):
-        return parse_endpoint(text)
+    with contextlib.suppress(ValueError):
+        return Endpoint(str(ip_address(value)), 53) if isinstance(value, str) else parse_endpoint(value)
     try:
-        return Endpoint(str(ip_address(text)), 53)
-    except ValueError:
-        pass  # with a port, or wrong
-    try:
-        return parse_endpoint(text)
+        return parse_endpoint(value)
     except ValueError:
         raise ValueError(
-            f"`{text}` is not a resolver: ADDRESS or ADDRESS:PORT, such as 9.9.9.9 or [2620:fe::fe]:53"
+            f"`{value}` is not a resolver: ADDRESS or ADDRESS:PORT, such as 9.9.9.9 or [2620:fe::fe]:53"
         ) from None
+
+
+def _parse_url(text: object) -> object:
+    if isinstance(text, str) and text and not re.fullmatch(r"https?://[^/\s]+/?", text):
+        raise ValueError(f"`{text}` is not the address of a site, such as http://filter.school.example")
+    return text
 
 
 def _parse_address(text: object) -> object:
@@ -132,7 +135,7 @@ class PortalSettings(_Section):
     """`[portal]`: the pages that people see."""
 
     listen: ListenAt = Endpoint("127.0.0.1", 8000)
-    url: str = Field(default="", pattern=r"^(https?://[^/\s]+)?/?$")  # empty: http:// and `listen`
+    url: Annotated[str, BeforeValidator(_parse_url)] = ""  # empty: http:// and `listen`
 
 
 class MetricsSettings(_Section):
@@ -192,5 +195,5 @@ def system_resolvers(file: Path = Path("/etc/resolv.conf")) -> tuple[Endpoint, .
             try:
                 found.append(Endpoint(str(ip_address(words[1])), 53))
             except ValueError:
-                continue  # a zone such as fe80::1%eth0 is no place to forward to
+                continue  # no address at all
     return tuple(found)

@@ -97,6 +97,8 @@ def _line(issue: Any, source: Path, variables: Mapping[tuple[str, ...], str]) ->
     message: str = issue["msg"].removeprefix("Value error, ")
     if issue["type"] == "extra_forbidden":
         message = f"no such setting; {_suggest(path[-1], _keys(path[:-1]))}"
+    if issue["type"] == "too_short":
+        message = "at least one is needed"
     return f"{where}: {message[:1].lower()}{message[1:]}"
 
 
