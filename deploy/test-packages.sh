@@ -4,18 +4,18 @@
 set -eu
 
 # command, Debian package, what is skipped without it
-wanted='dig bind9-dnsutils questions-asked-with-dig
-kdig knot-dnsutils questions-asked-with-kdig
-curl curl pages-fetched-with-curl
-chromium chromium pages-looked-at-in-a-browser
-nft nftables firewall-in-network-namespaces
-ip iproute2 network-namespaces'
+wanted='dig bind9-dnsutils questions asked with dig
+kdig knot-dnsutils questions asked with kdig
+curl curl pages fetched with curl
+chromium chromium pages looked at in a browser
+nft nftables firewall in network namespaces
+ip iproute2 network namespaces'
 
 packages= skipped=
 while read -r command package what; do
     command -v "$command" >/dev/null 2>&1 && continue
     packages="$packages $package"
-    skipped="$skipped, $(echo "$what" | tr - ' ')"
+    skipped="$skipped, $what"
 done <<END
 $wanted
 END

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,10 +29,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process: its name, and the arguments after `python -m schoolgate`."""
+    """One process: its name, and its command."""
 
     name: str
-    arguments: tuple[str, ...]
+    command: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -134,7 +133,7 @@ class Supervisor:
                 "SCHOOLGATE_PARENT": str(os.getpid()),
             }
             child.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "schoolgate", *child.part.arguments,
+                *child.part.command,
                 env=environ, stdin=asyncio.subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
             if self._stop.is_set():  # asked to stop while this one was being started

@@ -41,7 +41,7 @@ def run(
     writer = logs.configure(read.log.level, "run")
     options = ["--policy", str(policy), "--state", str(read.state)]
     options += ["--settings", str(settings)] if settings else []
-    parts = tuple(Part(name, (name, *options)) for name in _PARTS)
+    parts = tuple(Part(name, (sys.executable, "-m", "schoolgate", name, *options)) for name in _PARTS)
     code = asyncio.run(
         Supervisor(parts, os.environ).run(lambda listening: _announce(listening, policy, read))
     )

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from running import clean_environment, eventually
 
@@ -95,7 +96,7 @@ def test_lines_arrive_whole_and_in_order(tmp_path):
 
 def test_a_full_disk_costs_lines_only():
     """A write that fails drops the line and goes on."""
-    with open("/dev/full", "wb", buffering=0) as sink:
+    with Path("/dev/full").open("wb", buffering=0) as sink:
         writer = LineWriter(sink.fileno())
         for _ in range(10):
             writer.write("line")
