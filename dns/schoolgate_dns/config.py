@@ -38,9 +38,10 @@ class DnsConfig:
     tcp_timeout: float = 3.0
     upstream_deadline: float = 6.0  # for one question, over all upstreams
     upstream_hold_down: float = 10.0  # an upstream that failed is asked last for so long
-    max_in_flight: int = 2_000  # questions waiting for upstreams at once
+    # The next two together stay below the 1,024 files that a process may open where nobody raised that.
+    max_in_flight: int = 500  # clients' questions waiting for upstreams at once
 
+    tcp_connections: int = 300
     tcp_idle: float = 10.0
-    tcp_connections: int = 1_000
     tcp_per_client: int = 20
     tcp_pipeline: int = 64  # unanswered queries on one connection before reading pauses

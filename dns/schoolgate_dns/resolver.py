@@ -121,6 +121,9 @@ class Resolver:
         if not query.recursion_desired:
             return refusal(query, Rcode.REFUSED, limit=limit)
         if self._lookup.full:
+            found = self._lookup.stale(query)
+            if found is not None:
+                return self._tell(query, asker, ruling, found)
             busy = Ede(EdeCode.NETWORK_ERROR, "too many questions are waiting for upstream")
             return refusal(query, Rcode.SERVFAIL, limit=limit, ede=busy)
         return None
