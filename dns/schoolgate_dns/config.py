@@ -26,7 +26,7 @@ class DnsConfig:
     policy_ttl: int = 60  # how long a client may hold an answer that the policy speaks of
     longest_ttl: int = 300  # … and any other answer: bounds how late a new rule bites
     cache_entries: int = 50_000
-    cache_bytes: int = 32 * 1024 * 1024
+    cache_bytes: int = 64 * 1024 * 1024
     cache_seconds: int = 86_400
     negative_seconds: int = 10_800  # RFC 2308 section 5: three hours
     failure_seconds: int = 5  # RFC 9520: at least one second, at most five minutes
