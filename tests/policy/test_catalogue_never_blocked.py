@@ -13,6 +13,7 @@ from schoolgate_policy.names import canonical_host, suffixes
 
 CATALOGUE = load_catalogue()
 TRUSTED = {"banking", "government", "health", "safeguarding"}
+AT = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 FILE = Path(__file__).with_name("never_blocked.txt")
 NAMES = [line for line in FILE.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
 
@@ -36,20 +37,42 @@ def test_no_service_meant_for_blocking_covers_them() -> None:
     assert hits == []
 
 
-def test_no_name_is_blocked_by_all_categories_together() -> None:
-    """A policy that blocks every category there is, but for the trusted ones, still lets every name through."""
+def engine_blocking_everything_known() -> Engine:
     targets = ", ".join(f"category:{id_}" for id_ in CATALOGUE.categories if id_ not in TRUSTED)
     text = f"{HEAD}rules:\n  - {{block: [{targets}], reason: all of it}}\n"
     policy, issues = parse_policy(text.encode(), "policy.yaml", CATALOGUE, lists)
     assert policy is not None, issues
-    engine = Engine(policy)
-    at = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
-    blocked = [
-        name for name in NAMES if engine.decide(Attempt("10.20.0.5", name, at)).verdict is not Verdict.ALLOW
-    ]
-    assert blocked == []
+    return Engine(policy)
+
+
+ENGINE = engine_blocking_everything_known()
+
+
+def blocked(host: str) -> bool:
+    return ENGINE.decide(Attempt("10.20.0.5", host, AT)).verdict is not Verdict.ALLOW
+
+
+def test_no_name_is_blocked_by_all_categories_together() -> None:
+    """A policy that blocks every category there is, but for the trusted ones, still lets every name through."""
+    assert [name for name in NAMES if blocked(name)] == []
+
+
+def test_every_service_is_blocked_by_its_category() -> None:
+    """The same policy blocks every name of every service meant for blocking, and names below it."""
     for service in CATALOGUE.services.values():
-        expected = Verdict.ALLOW if service.category in TRUSTED else Verdict.BLOCK
         for domain in service.domains:
-            verdict = engine.decide(Attempt("10.20.0.5", f"www.{domain}", at)).verdict
-            assert verdict is expected, (service.id, domain)
+            expected = service.category not in TRUSTED
+            assert blocked(domain) is expected, (service.id, domain)
+            assert blocked(f"api-v2.edge.{domain}") is expected, (service.id, domain)
+
+
+def test_look_alikes_of_every_name_are_other_names() -> None:
+    """Letters glued to the front, or a further name behind, make a name that no service owns."""
+    claims = {domain for service in CATALOGUE.services.values() for domain in service.domains}
+    for domain in sorted(claims):
+        for other in (f"not{domain}", f"x-{domain}", f"{domain}.example.org"):
+            if not any(above in claims for above in suffixes(other)):
+                assert not blocked(other), other
+    assert not blocked("notfacebook.com")
+    assert not blocked("netflix.com")
+    assert not blocked("microsoft.co")
