@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.edits import rewrite
 from schoolgate_dns.query import Query
-from schoolgate_dns.rebinding import is_private
 from schoolgate_dns.reply import Body, Ede, build
-from schoolgate_dns.svcb import alias_target, without_hiding
+from schoolgate_dns.svcb import alias_target
+from schoolgate_dns.vetting import SERVICE, vet
 from schoolgate_dns.wire import (
     AD,
     HEADER,
@@ -22,7 +22,6 @@ from schoolgate_dns.wire import (
     Qtype,
     Rcode,
     Record,
-    WireError,
     name_to_text,
     read_edns,
     read_name,
@@ -31,7 +30,6 @@ from schoolgate_dns.wire import (
 
 _TTL = struct.Struct("!I")
 _EDE = 15  # option code, RFC 8914
-_SERVICE = frozenset({Qtype.SVCB, Qtype.HTTPS})
 _SOA_TAIL = 20  # serial, refresh, retry, expire, minimum
 
 
@@ -61,9 +59,9 @@ def digest(message: bytes, config: DnsConfig, *, own_zone: bool = False) -> Answ
     """
     body_at = _question_end(message)
     records = read_records(message, body_at)
-    changes, rebinding = _changes(message, records, config, own_zone=own_zone)
-    if changes:
-        message = rewrite(message, changes)
+    vetting = vet(message, records, None if own_zone else config.private_allowed)
+    if vetting.changes:
+        message = rewrite(message, vetting.changes)
         records = read_records(message, body_at)
     edns = read_edns(message, records)
     flags = HEADER.unpack_from(message)[1]
@@ -76,45 +74,17 @@ def digest(message: bytes, config: DnsConfig, *, own_zone: bool = False) -> Answ
         rcode,
         Body(message[body_at:end], *counts),
         tuple((record.ttl_at - body_at, ttl) for record, ttl in zip(kept, ttls, strict=True)),
-        max(lifetime, config.policy_ttl) if rebinding else lifetime,
+        max(lifetime, config.policy_ttl) if vetting.rebinding else lifetime,
         _aliases(message, kept),
-        config.trust_ad and bool(flags & AD) and not changes,
+        config.trust_ad and bool(flags & AD) and not vetting.changes,
         _upstream_edes(edns),
-        rebinding,
+        vetting.rebinding,
         _denial(message, kept) if rcode == Rcode.NXDOMAIN else b"",
     )
 
 
 def _question_end(message: bytes) -> int:
     return read_name(message, HEADER.size)[1] + QUESTION_TAIL.size
-
-
-def _changes(
-    message: bytes, records: list[Record], config: DnsConfig, *, own_zone: bool
-) -> tuple[dict[int, bytes | None], bool]:
-    """Return which records must change, by place, and whether one led into a private network."""
-    changes: dict[int, bytes | None] = {}
-    edited: set[tuple[bytes, int]] = set()
-    rebinding = False
-    for place, record in enumerate(records):
-        rdata = message[record.rdata_at : record.end]
-        if record.rtype in _SERVICE:
-            cleaned = without_hiding(rdata)
-            if cleaned != rdata:
-                changes[place] = cleaned
-        elif record.rtype in {Qtype.A, Qtype.AAAA} and record.rclass == IN:
-            if len(rdata) != (4 if record.rtype == Qtype.A else 16):
-                raise WireError("an address record has the wrong length")
-            if not own_zone and is_private(rdata, config.private_allowed):
-                changes[place] = None
-                rebinding = True
-        if place in changes:
-            edited.add((record.owner, record.rtype))
-    for place, record in enumerate(records):  # a signature over what was edited proves nothing any more
-        covered = int.from_bytes(message[record.rdata_at : record.rdata_at + 2])
-        if record.rtype == Qtype.RRSIG and (record.owner, covered) in edited:
-            changes[place] = None
-    return changes, rebinding
 
 
 def _before_opt(records: list[Record]) -> list[Record]:
@@ -150,7 +120,7 @@ def _aliases(message: bytes, records: list[Record]) -> tuple[str, ...]:
         if record.rtype in {Qtype.CNAME, Qtype.DNAME}:
             target, _ = read_name(message, record.rdata_at)
             targets.append(name_to_text(target.lower()))
-        elif record.rtype in _SERVICE:
+        elif record.rtype in SERVICE:
             alias = alias_target(message[record.rdata_at : record.end])
             if alias is not None:
                 targets.append(name_to_text(alias))

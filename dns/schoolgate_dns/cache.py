@@ -11,7 +11,7 @@ type Key = tuple[
 ]  # name in lower-case wire form, type, DNSSEC wanted, checking disabled
 
 _EVERYTHING_BELOW = -1  # in place of a type: what is said of a name and all names below it
-_ENTRY_OVERHEAD = 600  # octets of Python objects around one answer, roughly
+_ENTRY_OVERHEAD = 900  # octets of Python objects around one answer, roughly
 
 
 def key_of(query: Query) -> Key:

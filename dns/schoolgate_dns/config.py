@@ -26,7 +26,7 @@ class DnsConfig:
     policy_ttl: int = 60  # how long a client may hold an answer that the policy speaks of
     longest_ttl: int = 300  # … and any other answer: bounds how late a new rule bites
     cache_entries: int = 50_000
-    cache_bytes: int = 32 * 1024 * 1024
+    cache_bytes: int = 64 * 1024 * 1024
     cache_seconds: int = 86_400
     negative_seconds: int = 10_800  # RFC 2308 section 5: three hours
     failure_seconds: int = 5  # RFC 9520: at least one second, at most five minutes
@@ -38,9 +38,10 @@ class DnsConfig:
     tcp_timeout: float = 3.0
     upstream_deadline: float = 6.0  # for one question, over all upstreams
     upstream_hold_down: float = 10.0  # an upstream that failed is asked last for so long
-    max_in_flight: int = 2_000  # questions waiting for upstreams at once
+    # The next two together stay below the 1,024 files that a process may open where nobody raised that.
+    max_in_flight: int = 500  # clients' questions waiting for upstreams at once
 
+    tcp_connections: int = 300
     tcp_idle: float = 10.0
-    tcp_connections: int = 1_000
     tcp_per_client: int = 20
     tcp_pipeline: int = 64  # unanswered queries on one connection before reading pauses

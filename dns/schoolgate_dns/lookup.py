@@ -38,6 +38,7 @@ class Lookup:
         # Apart, so that a failure never pushes out an answer that could still be served stale.
         self._failures = Cache(config.cache_entries // 10 + 1, config.cache_bytes // 10 + 1)
         self._asking: dict[Key, asyncio.Task[Answer]] = {}
+        self._waiting = 0
 
     def remembered(self, query: Query) -> Found | None:
         """Return what can be told at once: a fresh answer, or, while upstream fails, a stale one or the failure."""
@@ -54,12 +55,26 @@ class Lookup:
 
     @property
     def full(self) -> bool:
-        """Whether as many questions wait for upstream as may."""
-        return len(self._asking) >= self._config.max_in_flight
+        """Whether as many clients' questions wait for upstream as may."""
+        return self._waiting >= self._config.max_in_flight
+
+    def stale(self, query: Query) -> Found | None:
+        """Return a remembered answer whose time is over, for when upstream cannot be asked."""
+        found = self._cache.get(query, self._now())
+        if found is not None:
+            self._counters.cache(CacheOutcome.STALE)
+        return found
 
     async def find(self, query: Query) -> Found:
         """Ask upstream; where it is slow (RFC 8767 section 5) or fails, a stale answer is better than none."""
         self._counters.cache(CacheOutcome.MISS)
+        self._waiting += 1
+        try:
+            return await self._find(query)
+        finally:
+            self._waiting -= 1
+
+    async def _find(self, query: Query) -> Found:
         task = self._task(query)
         now = self._now()
         stale = self._cache.get(query, now)

@@ -26,7 +26,6 @@ class UpstreamOutcome(StrEnum):
     FAILED = "failed"  # it answered, with SERVFAIL, REFUSED or the like
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
-    MALFORMED = "malformed"
 
 
 class DnsCounters(Protocol):

@@ -44,6 +44,8 @@ from schoolgate_policy.technique import Technique
 type Outcome = bytes | Coroutine[Any, Any, bytes] | None
 
 _HINFO = b"\x07RFC8482\x00"
+# A blocked name of these categories of the shipped catalogue is a device looking for another resolver.
+_TECHNIQUES = {"doh": Technique.DOH, "private-relay": Technique.PRIVATE_RELAY}
 _META = range(128, 255)  # RFC 6895 section 3.1: transfers and other queries that are not for data
 
 
@@ -119,6 +121,9 @@ class Resolver:
         if not query.recursion_desired:
             return refusal(query, Rcode.REFUSED, limit=limit)
         if self._lookup.full:
+            found = self._lookup.stale(query)
+            if found is not None:
+                return self._tell(query, asker, ruling, found)
             busy = Ede(EdeCode.NETWORK_ERROR, "too many questions are waiting for upstream")
             return refusal(query, Rcode.SERVFAIL, limit=limit, ede=busy)
         return None
@@ -130,6 +135,9 @@ class Resolver:
                 self._suspect(special.technique, ruling, asker, query.host)
             return special_reply(special, query, limit)
         if ruling is not None and ruling.decision.blocked:
+            technique = _TECHNIQUES.get(ruling.decision.category or "")
+            if technique is not None:
+                self._suspect(technique, ruling, asker, query.host)
             return self._block(query, asker, ruling)
         return None
 

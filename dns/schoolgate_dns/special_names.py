@@ -63,6 +63,7 @@ _ZONES = {
     "mask.icloud.com": Special(Kind.NXDOMAIN, "", Technique.PRIVATE_RELAY),
     "mask-h2.icloud.com": Special(Kind.NXDOMAIN, "", Technique.PRIVATE_RELAY),
     "mask-canary.icloud.com": Special(Kind.NXDOMAIN, "", Technique.PRIVATE_RELAY),
+    "mask.apple-dns.net": Special(Kind.NXDOMAIN, "", Technique.PRIVATE_RELAY),
 }
 _DISCOVERY = Special(Kind.NODATA, "", Technique.DDR)
 _WPAD = Special(Kind.NXDOMAIN, "", Technique.WPAD)

@@ -13,6 +13,7 @@ from schoolgate_dns.ports import DnsCounters, Transport
 from schoolgate_dns.resolver import Asker, Resolver
 
 _BACKLOG = 256
+_BUFFER = 8192  # read ahead per connection: bounds memory, and how long one client can keep the loop busy
 
 
 def bind_tcp(host: str, port: int) -> socket.socket:
@@ -52,7 +53,9 @@ class TcpListener:
 
     async def start(self) -> None:
         """Begin to answer, on the running loop."""
-        self._server = await asyncio.start_server(self._accepted, sock=self._sock, backlog=_BACKLOG)
+        self._server = await asyncio.start_server(
+            self._accepted, sock=self._sock, backlog=_BACKLOG, limit=_BUFFER
+        )
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

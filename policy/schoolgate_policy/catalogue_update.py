@@ -87,7 +87,7 @@ def read_update(data: bytes, proof: Proof, current: Catalogue, name: str = "upda
 
 def public_suffixes(catalogue: Catalogue) -> Iterator[tuple[Service, str]]:
     """Yield every claim of a name under which strangers register theirs (`co.uk`), by service and name."""
-    suffixes = PublicSuffixList(only_icann=True)
+    suffixes = PublicSuffixList()
     for service in catalogue.services.values():
         for domain in (*service.domains, *service.shared_domains, *service.frontends):
             if suffixes.publicsuffix(domain) == domain:

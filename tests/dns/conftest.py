@@ -207,7 +207,11 @@ class Rig:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.run(self._start())
+        try:
+            self.run(self._start())
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def upstream(self) -> StandIn:

@@ -212,3 +212,12 @@ def test_a_broken_engine_ends_in_servfail(rig):
     assert [area for area, _ in rig.recorder.faults] == ["dns", "dns"]
     rig.engine.broken = False
     assert rig.ask("x.example").header.rcode == 0
+
+
+def test_looking_for_another_resolver_is_noted(rig, dns):
+    """A1.2: a blocked name of the category `doh` is the technique `doh`."""
+    rig.engine.block("dns.google", category="doh")
+    rig.ask("dns.google")
+    rig.engine.block("facebook.com", category="social-network")
+    rig.ask("facebook.com")
+    assert rig.recorder.techniques == [("doh", "pupils", dns.PUPIL, "dns.google")]

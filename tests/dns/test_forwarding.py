@@ -104,6 +104,15 @@ def test_the_root_is_forwarded(rig):
     assert len(rig.ask(".", "NS").rr) == 1
 
 
+def test_answers_to_what_was_not_asked_are_dropped(rig):
+    """RFC 5452 section 6: only the name itself and where it leads."""
+    rig.upstream.add(
+        "x.example", "A",
+        "x.example. 60 CNAME y.example.", "y.example. 60 A 198.51.100.7", "bank.example. 60 A 198.51.100.66",
+    )  # fmt: skip
+    assert [str(rr.rname) for rr in rig.ask("x.example").rr] == ["x.example.", "y.example."]
+
+
 class TestEdns:
     """RFC 6891."""
 

@@ -11,6 +11,7 @@ CANARIES = {
     "mask.icloud.com": "private_relay",
     "mask-h2.icloud.com": "private_relay",
     "mask-canary.icloud.com": "private_relay",
+    "mask.apple-dns.net": "private_relay",
 }
 
 

@@ -172,6 +172,45 @@ def test_malformed_answers_end_in_servfail(rig, made):
     assert rig.ask("localhost").header.rcode == 0
 
 
+@pytest.mark.parametrize(
+    "records",
+    [
+        b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\5\xc6\x33\x64\7\0",  # five octets of address
+        b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\5\3a.b\0",  # an alias with a dot in a label
+        # A private address to take out, beside a record without data, which the codec cannot write again.
+        b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\0\0\1" + b"\xc0\x0c\0\2\0\1\0\0\0\x3c\0\0",
+    ],
+)
+def test_what_cannot_be_judged_or_edited_is_servfail(rig, dns, records):
+    """An answer in which something could hide is not passed on."""
+
+    def script(request, _):
+        count = 2 if len(records) > 20 else 1
+        return (
+            bytes(request.reply(ra=1).pack()).replace(
+                b"\0\1\0\0\0\0\0\0", bytes([0, 1, 0, count, 0, 0, 0, 0]), 1
+            )
+            + records
+        )
+
+    rig.upstream.script = script
+    reply = rig.ask("x.example")
+    assert reply.header.rcode == 2
+    assert dns.edes(reply)[0][0] == 23
+    assert [area for area, _ in rig.recorder.faults] == ["upstream"]
+
+
+def test_a_bug_of_ours_in_a_lookup_is_servfail(rig, monkeypatch):
+    """An unexpected exception behind the cache ends in SERVFAIL and a fault, and is not remembered."""
+    x(rig)
+    with monkeypatch.context() as patched:
+        patched.setattr("schoolgate_dns.lookup.digest", lambda *_, **__: 1 / 0)
+        assert rig.ask("x.example").header.rcode == 2
+    assert [(area, type(error)) for area, error in rig.recorder.faults] == [("dns", ZeroDivisionError)]
+    rig.pass_time(rig.config.failure_seconds)
+    assert rig.ask("x.example").header.rcode == 0
+
+
 def test_identical_questions_in_flight_are_one(rig, dns):
     """A hundred clients, one question to upstream."""
     x(rig)
@@ -189,9 +228,13 @@ def test_identical_questions_in_flight_are_one(rig, dns):
 
 
 def test_too_many_questions_in_flight_are_refused_service(make_rig, dns):
-    """The number of waiting questions is bounded; blocked names do not wait."""
+    """The number of waiting questions is bounded; blocked names do not wait, and stale answers are better than none."""
     rig = make_rig(max_in_flight=1)
     rig.engine.block("facebook.com")
+    rig.upstream.add("old.example", "A", "old.example. 60 A 198.51.100.7")
+    rig.ask("old.example")
+    rig.pass_time(100)
+    rig.upstream.asked.clear()
     x(rig)
     rig.upstream.delay["x.example"] = 0.5
     waiting = threading.Thread(target=lambda: rig.ask("x.example"))
@@ -200,4 +243,5 @@ def test_too_many_questions_in_flight_are_refused_service(make_rig, dns):
         time.sleep(0.01)
     assert dns.edes(rig.ask("y.example"))[0][0] == 23
     assert rig.ask("facebook.com").header.rcode == 0
+    assert dns.edes(rig.ask("old.example"))[0][0] == 3
     waiting.join()
