@@ -38,7 +38,9 @@ class Narrator:
             if reason is Reason.SANCTION:
                 return tuple(steps)
         for number, entry in enumerate(self.compiled.entries):
-            if entry.reason not in {Reason.EXCEPTION, Reason.RULE}:
+            if entry.reason is Reason.ALWAYS_ALLOW or (
+                entry.age is not None and entry.age != self.profile.age
+            ):
                 continue
             step = self._entry(number, entry, hits)
             steps.append(step)
@@ -71,13 +73,12 @@ class Narrator:
         return Step("sanction", "", matched=active, because=f"{state} {self._local(sanction.ends)}")
 
     def _entry(self, number: int, entry: Entry, hits: Hits) -> Step:
-        what = f"rules[{entry.rule}]" if entry.rule is not None else f"exception {entry.exception}"
         matched, because = self._why(number, entry, hits)
-        return Step(what, entry.source, matched=matched, because=because)
+        return Step(entry.what, entry.source, matched=matched, because=because)
 
     def _why(self, number: int, entry: Entry, hits: Hits) -> tuple[bool, str]:
         sure, maybe = hits.sure >> number & 1, hits.maybe >> number & 1
-        if not entry.applies_to(self.client):
+        if not entry.applies_to(self.client, self.profile.age):
             return False, f"for {', '.join(sorted(entry.networks | entry.devices))}, not for {self._who()}"
         if not sure and not maybe:
             return False, f"speaks of {_listed(entry)}, not of this"

@@ -30,6 +30,9 @@ _TAGS: dict[str, Callable[[str], Value]] = {
 }
 
 
+_MAP, _SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+
+
 class _Loader(yaml.CSafeLoader):
     """PyYAML's composer over libyaml's parser, with the scalar table of the YAML 1.2 core schema (chapter 10.3.2)."""
 
@@ -70,6 +73,8 @@ class Document:
 
     def issue(self, path: KeyPath, message: str, *, at_key: bool = False) -> PolicyIssue:
         """Make an issue about the value at `path`, or the nearest thing around it that the file has."""
+        while path and isinstance(path[-1], int) and path not in self.marks:
+            path = path[:-1]  # one item that stands for a list of one
         near = path
         while near and near not in self.marks:
             near = near[:-1]
@@ -90,6 +95,12 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
+class _TooMuch(Exception):  # noqa: N818 - control flow within this file
+    def __init__(self, issue: PolicyIssue) -> None:
+        super().__init__()
+        self.issue = issue
+
+
 class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
@@ -102,15 +113,11 @@ class _Reader:
         self.marks[path] = Mark(node.start_mark.line + 1, node.start_mark.column + 1)
         self._left -= 1
         if self._left < 0 or len(path) > _MOST_DEPTH:
-            if not any(issue.path == "" for issue in self.issues):
-                self.issues.append(
-                    self._issue(node, (), f"more than {_MOST_VALUES} values or {_MOST_DEPTH} levels")
-                )
-            return None
+            raise _TooMuch(self._issue(node, (), f"more than {_MOST_VALUES} values or {_MOST_DEPTH} levels"))
         match node:
-            case MappingNode():
+            case MappingNode() if node.tag == _MAP:
                 return self._mapping(node, path)
-            case SequenceNode():
+            case SequenceNode() if node.tag == _SEQ:
                 return [self.read(item, (*path, number)) for number, item in enumerate(node.value)]
             case _:
                 return self._scalar(node, path)
@@ -133,7 +140,7 @@ class _Reader:
             result[key] = self.read(value_node, here)
         return result
 
-    def _scalar(self, node: ScalarNode, path: KeyPath) -> Value:
+    def _scalar(self, node: Node, path: KeyPath) -> Value:
         convert = _TAGS.get(node.tag)
         if convert is None:
             self.issues.append(
@@ -169,7 +176,10 @@ def read_yaml(data: bytes, file: str) -> tuple[Document | None, list[PolicyIssue
     if node is None:
         return None, [PolicyIssue(file, 1, 1, "", "the file is empty")]
     reader = _Reader(file)
-    value = reader.read(node)
+    try:
+        value = reader.read(node)
+    except _TooMuch as error:
+        return None, [error.issue]
     return Document(file, value, reader.marks, reader.keys), reader.issues
 
 
