@@ -14,6 +14,7 @@ from mitmproxy.exceptions import AddonHalt
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.proxy.mode_specs import TransparentMode
 
+from schoolgate_policy.engine import Engine
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import as_ip, canonical_host, parse_address
 from schoolgate_policy.technique import Technique
@@ -303,13 +304,13 @@ class SchoolgateProxy:
 
     async def _sweep(self) -> None:
         """Close, once a second, the connections whose approvals no longer hold (design: `valid_until`)."""
-        engine = self._judge.engine
+        engine: Engine | None = None
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
-                changed, engine = engine is not self._judge.engine, self._judge.engine
+                before, engine = engine, self._judge.engine
                 for conn in self._connections:
-                    self._sweep_one(conn, everything=changed)
+                    self._sweep_one(conn, everything=before is not engine)
             except Exception as error:  # noqa: BLE001 - the sweeper outlives a fault, which is noted
                 self.fault(error)
 

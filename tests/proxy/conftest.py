@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import h2.config
@@ -455,3 +456,9 @@ def internet(running: Internet) -> Internet:
     running.now[0] = LESSON
     running.source.failing = False
     return running
+
+
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """The parts above, for tests that put them together otherwise."""
+    return SimpleNamespace(Origin=Origin, Notes=Notes, Names=Names, Source=Source)

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+
 from schoolgate_policy.decision import Attempt, Decision, Reason
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
