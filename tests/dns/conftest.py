@@ -31,7 +31,23 @@ class FakeEngine:
         self.broken = False
         networks = {"staff": Inspection.NEEDED, "pupils": Inspection.ALL, "guests": Inspection.NAMES}
         self.policy = SimpleNamespace(
-            networks={name: SimpleNamespace(inspection=kind) for name, kind in networks.items()}
+            networks={
+                name: SimpleNamespace(inspection=kind, safe_search={}) for name, kind in networks.items()
+            },
+            school=SimpleNamespace(
+                name="Test School", contacts={"e_safety_officer": "esafety@school.example"}
+            ),
+            catalogue=SimpleNamespace(
+                categories={
+                    one: SimpleNamespace(id=one, parent=parent)
+                    for one, parent in (
+                        ("circumvention", None),
+                        ("doh", "circumvention"),
+                        ("private-relay", "circumvention"),
+                        ("social-network", None),
+                    )
+                }
+            ),
         )
 
     def block(self, name: str, *, networks=("staff", "pupils", "guests"), **fields) -> None:
@@ -43,7 +59,8 @@ class FakeEngine:
     def identify(self, address: str):
         parts = address.split(".")
         return SimpleNamespace(
-            network={"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils")
+            network={"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils"),
+            known=parts[0] == "127",
         )
 
     def decide(self, attempt: Attempt) -> Decision:
@@ -103,6 +120,9 @@ class FakeCounters:
 
     def forged(self) -> None:
         self.seen["forged"] += 1
+
+    def limited(self, limit) -> None:
+        self.seen["limited", str(limit)] += 1
 
 
 class StandIn(asyncio.DatagramProtocol):
@@ -196,7 +216,7 @@ class StandIn(asyncio.DatagramProtocol):
 class Rig:
     """The sinkhole and its surroundings, on a loop in a thread of its own; tests are its clients."""
 
-    def __init__(self, upstreams: int = 1, **config) -> None:
+    def __init__(self, upstreams: int = 1, endpoints: tuple = (), **config) -> None:
         self.engine = FakeEngine()  # Rig is the PolicySource
         self.recorder = FakeRecorder()
         self.counters = FakeCounters()
@@ -204,6 +224,7 @@ class Rig:
         self.seconds = 0.0
         self.upstreams = [StandIn() for _ in range(upstreams)]
         self._settings = config
+        self._endpoints = endpoints  # beside those of the stand-ins
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -228,7 +249,7 @@ class Rig:
     async def _start(self) -> None:
         for upstream in self.upstreams:
             await upstream.start()
-        endpoints = tuple(("127.0.0.1", upstream.port) for upstream in self.upstreams)
+        endpoints = tuple(("127.0.0.1", upstream.port) for upstream in self.upstreams) + self._endpoints
         settings = {
             "listen": (("127.0.0.1", 0),),
             "upstreams": endpoints,
