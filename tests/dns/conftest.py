@@ -1,7 +1,9 @@
 """A sinkhole on loopback with a stand-in upstream behind it, driven from outside by real sockets."""
 
 import asyncio
+import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -9,18 +11,25 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from dnslib import QTYPE, RR, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
 
-from schoolgate_dns import DnsConfig, DnsServer
+from schoolgate_dns import DnsConfig, DnsServer, Upstream
 from schoolgate_policy.decision import Attempt, Decision, Reason, Verdict
 from schoolgate_policy.model import Inspection
 from schoolgate_policy.names import suffixes
 
 STAFF, PUPIL, GUEST = "127.0.10.5", "127.0.20.5", "127.0.30.5"
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def enter(namespace: str) -> None:
+    """Move the calling thread, and the sockets it makes from now on, into a network namespace."""
+    with Path("/run/netns", namespace).open() as handle:
+        os.setns(handle.fileno(), os.CLONE_NEWNET)
 
 
 class FakeEngine:
@@ -128,7 +137,10 @@ class FakeCounters:
 class StandIn(asyncio.DatagramProtocol):
     """An upstream that answers from zone-file lines, or from whatever `script` returns."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
+        self.host = host
+        self.context = context  # for TLS on the stream side
+        self.connections = 0
         self.zone: dict[tuple[str, str], str] = {}
         self.asked: list[tuple[str, str, str]] = []  # transport, name as spelt, type
         self.messages: list[bytes] = []
@@ -136,6 +148,7 @@ class StandIn(asyncio.DatagramProtocol):
         self.script: Callable[[DNSRecord, str], list[bytes] | bytes | None] | None = None
         self.delay: dict[str, float] = {}
         self.silent = False
+        self.hang_up = False  # after each message on a stream
         self.port = 0
         self._closers: list[Callable[[], None]] = []
 
@@ -185,10 +198,10 @@ class StandIn(asyncio.DatagramProtocol):
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(20):
-            transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+            transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
             port = transport.get_extra_info("sockname")[1]
             try:
-                server = await asyncio.start_server(self._stream, "127.0.0.1", port)
+                server = await asyncio.start_server(self._stream, self.host, port, ssl=self.context)
             except OSError:
                 transport.close()
                 continue
@@ -197,12 +210,20 @@ class StandIn(asyncio.DatagramProtocol):
             return
 
     async def _stream(self, reader, writer) -> None:
+        self.connections += 1
         try:
             while True:
                 data = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+                name = str(DNSRecord.parse(data).q.qname).rstrip(".").lower()
                 for answer in self.answers(data, "tcp"):
-                    writer.write(len(answer).to_bytes(2) + answer)
+                    framed = len(answer).to_bytes(2) + answer
+                    if name in self.delay:
+                        asyncio.get_running_loop().call_later(self.delay[name], writer.write, framed)
+                    else:
+                        writer.write(framed)
                 await writer.drain()
+                if self.hang_up:
+                    return
         except (EOFError, OSError):
             pass
         finally:
@@ -216,23 +237,32 @@ class StandIn(asyncio.DatagramProtocol):
 class Rig:
     """The sinkhole and its surroundings, on a loop in a thread of its own; tests are its clients."""
 
-    def __init__(self, upstreams: int = 1, endpoints: tuple = (), **config) -> None:
+    def __init__(self, upstreams=1, endpoints=(), tls_names=(), namespace="", **config) -> None:
         self.engine = FakeEngine()  # Rig is the PolicySource
         self.recorder = FakeRecorder()
         self.counters = FakeCounters()
         self.now = START
         self.seconds = 0.0
-        self.upstreams = [StandIn() for _ in range(upstreams)]
+        self.upstreams = (
+            [StandIn() for _ in range(upstreams)] if isinstance(upstreams, int) else list(upstreams)
+        )
+        self._tls_names = tls_names
+        self._namespace = namespace
         self._settings = config
         self._endpoints = endpoints  # beside those of the stand-ins
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         try:
             self.run(self._start())
         except BaseException:
             self.close()
             raise
+
+    def _serve(self) -> None:
+        if self._namespace:
+            enter(self._namespace)
+        self._loop.run_forever()
 
     @property
     def upstream(self) -> StandIn:
@@ -249,12 +279,20 @@ class Rig:
     async def _start(self) -> None:
         for upstream in self.upstreams:
             await upstream.start()
-        endpoints = tuple(("127.0.0.1", upstream.port) for upstream in self.upstreams) + self._endpoints
+        names = dict(enumerate(self._tls_names))
+        endpoints = tuple(
+            Upstream(one.host, one.port, tls=one.context is not None, tls_name=names.get(number, ""))
+            for number, one in enumerate(self.upstreams)
+        )
+        endpoints += self._endpoints
+        if callable(zones := self._settings.get("zones", {})):
+            zones = zones(endpoints)
         settings = {
             "listen": (("127.0.0.1", 0),),
             "upstreams": endpoints,
             "udp_timeout": 0.4,
             **self._settings,
+            "zones": zones,
         }
         self.config = DnsConfig(**settings)
         self.server = DnsServer(
@@ -333,8 +371,8 @@ def make_rig():
     """Make sinkholes with their own settings; all are closed at the end."""
     rigs: list[Rig] = []
 
-    def make(**settings) -> Rig:
-        rigs.append(Rig(**settings))
+    def make(upstreams=1, **settings) -> Rig:
+        rigs.append(Rig(upstreams, **settings))
         return rigs[-1]
 
     yield make
@@ -350,4 +388,6 @@ def rig(make_rig):
 @pytest.fixture
 def dns():
     """Names that tests use: addresses of clients, and functions on messages."""
-    return SimpleNamespace(STAFF=STAFF, PUPIL=PUPIL, GUEST=GUEST, START=START, query=make_query, edes=edes)
+    return SimpleNamespace(
+        STAFF=STAFF, PUPIL=PUPIL, GUEST=GUEST, START=START, query=make_query, edes=edes, StandIn=StandIn
+    )
