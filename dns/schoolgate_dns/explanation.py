@@ -11,6 +11,7 @@ from schoolgate_policy.decision import Decision
 from schoolgate_policy.model import School
 
 _NETWORK_OPERATOR_POLICY = 5  # sub-error of the draft's registry
+_WIDEST = 6  # octets of one character in JSON: `\u0001`
 _OFFICER = "e_safety_officer"
 
 
@@ -52,4 +53,4 @@ def _structured(decision: Decision, school: School) -> str:
             return text
         if not reason:
             return ""  # the name of the school alone fills the room
-        reason = reason[: max(0, len(reason) - excess)]  # a character has at least one octet
+        reason = reason[: -max(1, excess // _WIDEST)]

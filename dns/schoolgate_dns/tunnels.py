@@ -12,7 +12,7 @@ from enum import Enum
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.query import Query
 from schoolgate_dns.wire import Qtype
-from schoolgate_policy.suffix import registrable_domain
+from schoolgate_policy.suffix import is_public_suffix, registrable_domain
 
 _BITS = 4096
 _MOST_PAIRS = 10_000  # of client and domain; about 10 MB
@@ -51,7 +51,7 @@ class Tunnels:
 
     def spend(self, client: str, query: Query, now: float) -> Budget:
         """Count a question that must go upstream, and say whether it may."""
-        domain = registrable_domain(query.host)
+        domain = _registered(query.host)
         if domain in self._config.tunnel_exempt:
             return Budget.WITHIN
         window = self._window(client, domain, now)
@@ -67,7 +67,7 @@ class Tunnels:
     def charge(self, client: str, query: Query, octets: int, now: float) -> None:
         """Count what a carrier brought back, beyond the first KiB."""
         if query.qtype not in _ORDINARY and octets > _KIB:
-            self._window(client, registrable_domain(query.host), now).carriers += octets // _KIB
+            self._window(client, _registered(query.host), now).carriers += octets // _KIB
 
     def _window(self, client: str, domain: str, now: float) -> _Window:
         key = client, domain
@@ -78,3 +78,12 @@ class Tunnels:
                 self._windows.popitem(last=False)
         self._windows.move_to_end(key)
         return window
+
+
+def _registered(host: str) -> str:
+    """Return the registered domain of a host; below a suffix that nobody listed, its last two labels."""
+    domain = registrable_domain(host)
+    if domain == host and host.count(".") > 1:
+        last_two = ".".join(host.rsplit(".", 2)[1:])
+        return host if is_public_suffix(last_two) else last_two
+    return domain
