@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -19,6 +21,8 @@ from dnslib import QTYPE, RR, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
 
 from schoolgate_dns import DnsConfig, DnsServer, Upstream
 from schoolgate_policy.decision import Attempt, Decision, Reason, Verdict
+from schoolgate_policy.engine import Engine
+from schoolgate_policy.load import load_policy
 from schoolgate_policy.model import Inspection
 from schoolgate_policy.names import suffixes
 
@@ -366,6 +370,73 @@ def edes(record: DNSRecord) -> list[tuple[int, str]]:
     ]
 
 
+SCHOOL = """\
+version: 1
+school:
+  name: Perryfields Primary PRU
+  timezone: Europe/London
+  bank_holidays: england
+  contacts: {e_safety_officer: esafety@perryfields.example}
+networks:
+  staff:  {people: staff, addresses: [10.10.0.0/16, 127.0.10.0/24], inspection: needed, otherwise: allow}
+  pupils:
+    people: pupil
+    addresses: [10.20.0.0/16, 127.0.20.0/24, "2a00:20::/64"]
+    inspection: all
+    otherwise: allow
+    safe_search: strict
+  guests: {people: guest, addresses: [127.0.30.0/24], inspection: names, otherwise: allow}
+unknown_clients: pupils
+calendar: {terms: [{name: autumn, from: 2026-09-02, to: 2026-12-18}]}
+schedules: {lessons: {days: mon-fri, at: ["08:50-10:30"], in: term}}
+rules:
+  - {block: [facebook, 1.1.1.1], reason: Not at school}
+  - {block: ["category:video"], for: [staff], during: [lessons], reason: Not in lessons}
+  - {block: ["category:circumvention"], reason: Ways round the filter are not allowed}
+"""
+
+
+def run_tool(rig, tool: str, *arguments: str, source: str = PUPIL, namespace: str = "") -> str:
+    """Run dig or kdig against a sinkhole, in the namespace of a client where one is named; return what it prints."""
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} is not installed")
+    host, port = rig.address
+    command = [tool, *([] if any(one.startswith("@") for one in arguments) else [f"@{host}"])]
+    command += [*([] if namespace else ["-p", str(port), "-b", source]), *arguments]
+    if namespace:
+        command = ["ip", "netns", "exec", namespace, *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+@pytest.fixture(scope="session")
+def school_policy(tmp_path_factory):
+    """A policy with the shipped catalogue: facebook blocked for all, ways round the filter too."""
+    path = tmp_path_factory.mktemp("school") / "policy.yaml"
+    path.write_text(SCHOOL)
+    return load_policy(path)
+
+
+@pytest.fixture
+def make_school(make_rig, school_policy):
+    """Make sinkholes under the real engine, each with a stand-in internet behind it."""
+
+    def make(upstreams=1, **settings) -> Rig:
+        rig = make_rig(upstreams, **settings)
+        rig.engine = Engine(school_policy)
+        for upstream in rig.upstreams:
+            upstream.add("school.example", "A", "school.example. 300 A 198.51.100.7")
+            upstream.add("school.example", "AAAA", "school.example. 300 AAAA 2001:db8::7")
+            upstream.add("big.example", "TXT", *(f'big.example. 300 TXT "{str(n) * 200}"' for n in range(10)))
+        return rig
+
+    return make
+
+
+@pytest.fixture
+def school(make_school):
+    return make_school()
+
+
 @pytest.fixture
 def make_rig():
     """Make sinkholes with their own settings; all are closed at the end."""
@@ -389,5 +460,12 @@ def rig(make_rig):
 def dns():
     """Names that tests use: addresses of clients, and functions on messages."""
     return SimpleNamespace(
-        STAFF=STAFF, PUPIL=PUPIL, GUEST=GUEST, START=START, query=make_query, edes=edes, StandIn=StandIn
+        STAFF=STAFF,
+        PUPIL=PUPIL,
+        GUEST=GUEST,
+        START=START,
+        query=make_query,
+        edes=edes,
+        StandIn=StandIn,
+        run=run_tool,
     )
