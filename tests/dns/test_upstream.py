@@ -176,8 +176,8 @@ def test_malformed_answers_end_in_servfail(rig, made):
     [
         b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\5\xc6\x33\x64\7\0",  # five octets of address
         b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\5\3a.b\0",  # an alias with a dot in a label
-        # A private address to take out, beside a record without data, which the codec cannot write again.
-        b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\0\0\1" + b"\xc0\x0c\0\2\0\1\0\0\0\x3c\0\0",
+        # A private address to take out, beside a record whose name is malformed, which cannot be moved.
+        b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\0\0\1" + b"\xc0\x0c\0\2\0\1\0\0\0\x3c\0\2\xff\xff",
     ],
 )
 def test_what_cannot_be_judged_or_edited_is_servfail(rig, dns, records):
