@@ -1,0 +1,86 @@
+"""All that some policies can be asked, and what each answers: every kind of attempt by anybody, to anything, at any time.
+
+Nothing is sampled: the parts come from the compiled policies themselves, and the engine answers for each.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+from schoolgate_policy.cells import Group, groups_of
+from schoolgate_policy.compile import Compiled, compile_policy
+from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.engine import Engine
+from schoolgate_policy.model import Policy
+from schoolgate_policy.sites import Part, Site, Sites
+from schoolgate_policy.slots import Slot, Slots
+
+type Answers = tuple[tuple[Decision, ...], ...]  # one a slot, each with one decision a policy
+
+
+class Survey:
+    """Asks several policies everything from the day `first` on, in one state of the school each."""
+
+    def __init__(
+        self, policies: tuple[Policy, ...], first: date, states: tuple[str | None, ...] | None = None
+    ) -> None:
+        states = states or (None,) * len(policies)
+        self.sites = Sites(policies)
+        self.groups: tuple[Group, ...] = groups_of(policies)
+        self.slots = Slots(policies, first)
+        stand_ins = self.sites.policies()
+        self.engines = tuple(
+            Engine(policy, (), state) for policy, state in zip(stand_ins, states, strict=True)
+        )
+        self._compiled = tuple(
+            compile_policy(policy, (), state) for policy, state in zip(stand_ins, states, strict=True)
+        )
+        self._looks = {site: tuple(_look(part, site) for part in self._compiled) for site in self.sites.all}
+        self._audiences: dict[Group, tuple[tuple[int, str], ...]] = {}
+        self._answers: dict[object, Answers] = {}
+
+    @property
+    def times(self) -> tuple[Slot, ...]:
+        """Every slot, in the order of the answers."""
+        return self.slots.all
+
+    def answers(self, group: Group, site: Site) -> Answers:
+        """Return every policy's decision in each slot; those of groups and sites that look alike are shared."""
+        look = self._audience(group), self._looks[site]
+        known = self._answers.get(look)
+        if known is None:
+            known = self._answers[look] = tuple(self._ask(group, site))
+        return known
+
+    def is_possible(self, group: Group, site: Site) -> bool:
+        """Whether such an attempt can be seen at all: pages are where a connection is opened in some policy."""
+        return site.part in {Part.ALL, Part.NAME} or any(
+            compiled.networks[client.network].inspection != "names"
+            for compiled, client in zip(self._compiled, group.clients, strict=True)
+        )
+
+    def entries_for(self, number: int, group: Group, site: Site) -> int:
+        """Return the entries of one policy that speak of a site for a group, as bits in the order of judgement."""
+        sure, maybe, _ = self._looks[site][number]
+        return (sure | maybe) & self._audience(group)[number][0]
+
+    def _audience(self, group: Group) -> tuple[tuple[int, str], ...]:
+        known = self._audiences.get(group)
+        if known is None:
+            profiles = (
+                compiled.profile(client, None)
+                for compiled, client in zip(self._compiled, group.clients, strict=True)
+            )
+            known = tuple((profile.mask, str(profile.network.otherwise)) for profile in profiles)
+            self._audiences[group] = known
+        return known
+
+    def _ask(self, group: Group, site: Site) -> Iterator[tuple[Decision, ...]]:
+        for slot in self.slots.all:
+            attempt = Attempt(group.address, site.host, slot.at, site.path)
+            yield tuple(engine.decide(attempt) for engine in self.engines)
+
+
+def _look(compiled: Compiled, site: Site) -> tuple[int, int, bool]:
+    """Return which entries speak of a site: sites with the same look are judged alike."""
+    hits = compiled.index.look_up(site.host, site.path)
+    return hits.sure, hits.maybe, any(part.hosts.covers(site.host) for part in compiled.locked)
