@@ -31,10 +31,10 @@ class Survey:
         self.engines = tuple(
             Engine(policy, (), state) for policy, state in zip(stand_ins, states, strict=True)
         )
-        self._compiled = tuple(
+        self.compiled = tuple(
             compile_policy(policy, (), state) for policy, state in zip(stand_ins, states, strict=True)
         )
-        self._looks = {site: tuple(_look(part, site) for part in self._compiled) for site in self.sites.all}
+        self._looks = {site: tuple(_look(part, site) for part in self.compiled) for site in self.sites.all}
         self._audiences: dict[Group, tuple[tuple[int, str], ...]] = {}
         self._answers: dict[object, Answers] = {}
 
@@ -45,17 +45,21 @@ class Survey:
 
     def answers(self, group: Group, site: Site) -> Answers:
         """Return every policy's decision in each slot; those of groups and sites that look alike are shared."""
-        look = self._audience(group), self._looks[site]
+        look = self.look(group, site)
         known = self._answers.get(look)
         if known is None:
             known = self._answers[look] = tuple(self._ask(group, site))
         return known
 
+    def look(self, group: Group, site: Site) -> object:
+        """Return what decides how a site is judged for a group: with the same look, the same verdicts."""
+        return self._audience(group), self._looks[site]
+
     def is_possible(self, group: Group, site: Site) -> bool:
         """Whether such an attempt can be seen at all: pages are where a connection is opened in some policy."""
         return site.part in {Part.ALL, Part.NAME} or any(
             compiled.networks[client.network].inspection != "names"
-            for compiled, client in zip(self._compiled, group.clients, strict=True)
+            for compiled, client in zip(self.compiled, group.clients, strict=True)
         )
 
     def entries_for(self, number: int, group: Group, site: Site) -> int:
@@ -68,7 +72,7 @@ class Survey:
         if known is None:
             profiles = (
                 compiled.profile(client, None)
-                for compiled, client in zip(self._compiled, group.clients, strict=True)
+                for compiled, client in zip(self.compiled, group.clients, strict=True)
             )
             known = tuple((profile.mask, str(profile.network.otherwise)) for profile in profiles)
             self._audiences[group] = known

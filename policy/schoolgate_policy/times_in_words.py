@@ -82,7 +82,7 @@ def in_words(slots: Iterable[Slot], days: Sequence[date], calendar: Calendar) ->
         by_hours[_joined(parts)].add(day)
     found = [
         Times(weekdays, at, season, first, last)
-        for at, some in sorted(by_hours.items())
+        for at, some in sorted(by_hours.items(), key=lambda item: (-len(item[1]), min(item[1]), item[0]))
         for weekdays, season, first, last in _on_days(some, days, calendar)
     ]
     local = [
@@ -133,12 +133,13 @@ def _told(
     for season, wanted in way:
         on = frozenset(day.weekday() for day in wanted)
         pool = [day for day in days if day.weekday() in on and calendar.covers(season, day)]
-        last_week = {day for day in pool if (days[-1] - day).days < len(_DAY_NAMES)}
+        last_week = {day for day in pool if (days[-1] - day).days < len(_DAY_NAMES)} or {pool[-1]}
         for run in _runs(wanted, pool):
-            goes_on = run[-1] == pool[-1]
+            goes_on = run[-1] in last_week
             if goes_on and not last_week <= set(run):
                 return None  # after the last day looked at, the last week repeats; it has to be in the run as a whole
-            found.append((on, season, run[0] if run[0] > pool[0] else None, None if goes_on else run[-1]))
+            starts_later = run[0] > pool[0] or (len(run) == 1 and not goes_on)
+            found.append((on, season, run[0] if starts_later else None, None if goes_on else run[-1]))
     return found
 
 
