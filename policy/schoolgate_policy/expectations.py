@@ -95,7 +95,8 @@ class Expectations:
     def cases(self, policy: Policy) -> tuple[list[Case], list[PolicyIssue]]:
         """Work out every combination for a policy; with an issue for each name that means nothing in it."""
         maker = _Maker(self.document, self._file, policy)
-        return list(maker.cases()), maker.issues
+        cases = list(maker.cases())
+        return cases, sorted(maker.issues, key=lambda issue: (issue.line, issue.column))
 
     def run(self, policy: Policy, cases: list[Case]) -> Iterator[Result]:
         """Judge every case by the engine that judges everything else."""
