@@ -36,7 +36,8 @@ def check_expectations(
         for result in failed:
             typer.echo(_as_text(result))
         summary = f"{len(failed)} failed, " if failed else ""
-        typer.echo(f"{summary}{len(results) - len(failed)} passed, in {len(files)} expectation files")
+        where = "1 expectation file" if len(files) == 1 else f"{len(files)} expectation files"
+        typer.echo(f"{summary}{len(results) - len(failed)} passed, in {where}")
     raise typer.Exit(int(bool(failed)))
 
 
