@@ -13,7 +13,8 @@ The order of judgement; the first step that speaks decides:
 
 A client in no network is judged as one of the network `unknown_clients` names. A host that is none is blocked with
 reason `error`. Where only the name is known, an entry for some page below it counts as soon as it allows (the
-connection must come about for the page to be judged) and `Decision.path_decides` says so.
+connection must come about for the page to be judged) and `Decision.path_decides` says so. A name that several
+services share is blocked only when each of them would be.
 """
 
 from dataclasses import replace
@@ -120,8 +121,18 @@ class Engine:
         return self._judge_entries(profile, host, attempt.path, at)
 
     def _judge_entries(self, profile: Profile, host: str, path: str | None, at: datetime) -> Decision:
+        hits = self._compiled.index.look_up(host, path)
+        if not hits.shared:
+            return self._judge_hits(profile, host, path, at, hits)
+        each = [self._judge_hits(profile, host, path, at, one) for one in hits.shared]
+        ends = [decision.valid_until for decision in each if decision.valid_until is not None]
+        first = next((decision for decision in each if not decision.blocked), each[0])
+        return replace(first, valid_until=min(ends, default=None))
+
+    def _judge_hits(
+        self, profile: Profile, host: str, path: str | None, at: datetime, hits: Hits
+    ) -> Decision:
         compiled = self._compiled
-        hits = compiled.index.look_up(host, path)
         until: datetime | None = None
         maybe_page = False
         live = (hits.sure | hits.maybe) & profile.mask

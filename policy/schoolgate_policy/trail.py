@@ -29,7 +29,7 @@ class Narrator:
         steps = [self._locked()]
         if reason is Reason.LOCKED:
             return tuple(steps)
-        hits = self.compiled.index.look_up(self.decision.host, self.attempt.path)
+        hits = self._hits()
         steps += self._always(hits)
         if reason is Reason.ALWAYS_ALLOW:
             return tuple(steps)
@@ -47,6 +47,12 @@ class Narrator:
             if step.matched and not self._is_page_block(number, entry, hits):
                 return tuple(steps)
         return (*steps, self._otherwise())
+
+    def _hits(self) -> Hits:
+        """Look at a shared name as the service that decided."""
+        hits = self.compiled.index.look_up(self.decision.host, self.attempt.path)
+        service = self.decision.service
+        return next((one for one in hits.shared if one.service and one.service.id == service), hits)
 
     def _locked(self) -> Step:
         matched = self.decision.reason is Reason.LOCKED

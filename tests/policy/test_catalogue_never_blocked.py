@@ -68,7 +68,11 @@ def test_every_service_is_blocked_by_its_category() -> None:
 
 def test_look_alikes_of_every_name_are_other_names() -> None:
     """Letters glued to the front, or a further name behind, make a name that no service owns."""
-    claims = {domain for service in CATALOGUE.services.values() for domain in service.domains}
+    claims = {
+        domain
+        for service in CATALOGUE.services.values()
+        for domain in (*service.domains, *service.shared_domains, *service.frontends)
+    }
     for domain in sorted(claims):
         for other in (f"not{domain}", f"x-{domain}", f"{domain}.example.org"):
             if not any(above in claims for above in suffixes(other)):
