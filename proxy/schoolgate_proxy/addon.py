@@ -319,7 +319,8 @@ class SchoolgateProxy:
                 self.fault(error)
 
     def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
-        for key, approval in list(conn.approved.items()):
+        live = [approval for flow, approval in list(conn.requests.items()) if flow.live]
+        for approval in (*conn.approved.values(), *live):
             if not (everything or self._judge.expired(approval.decision)):
                 continue
             decision = self._judge.again(approval.attempt)
@@ -327,4 +328,3 @@ class SchoolgateProxy:
                 self._judge.acted(approval.attempt, decision)
                 conn.close()
                 return
-            conn.approved[key] = Approval(approval.attempt, decision, approval.anchor)

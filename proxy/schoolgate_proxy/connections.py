@@ -6,7 +6,7 @@ Nothing is dialled but what stands here as approved, so that a hook that never r
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import http
 
@@ -39,6 +39,8 @@ class Connection:
     network: str = ""  # of the last decision
     split: bool = False  # the first bytes came too few to tell what they begin
     approved: dict[tuple[str, int], Approval] = field(default_factory=dict)
+    # What each request that still lives was allowed by: pages of one host may close at different times.
+    requests: "WeakKeyDictionary[http.HTTPFlow, Approval]" = field(default_factory=WeakKeyDictionary)
     unframed: "WeakSet[http.HTTPFlow]" = field(default_factory=WeakSet)  # HTTP/2 requests without a length
     _deadline: asyncio.TimerHandle | None = None
 

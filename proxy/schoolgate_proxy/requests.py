@@ -106,7 +106,9 @@ class Requests:
         if anchor is None:
             return
         self._judge.acted(attempt, decision)
-        conn.approve(Approval(attempt, decision, anchor))
+        approval = Approval(attempt, decision, anchor)
+        conn.approve(approval)
+        conn.requests[flow] = approval
         request = flow.request
         request.data.host, request.data.port = target.host, target.port
         if request.is_http2:

@@ -49,7 +49,8 @@ never_inspect: [bank.example]
 rules:
   - {allow: [blocked.example/ourschool], for: [pupils, staff], reason: The school's own page}
   - {block: [blocked.example, instagram], reason: "Pupils may not use <social media>"}
-  - {block: [lessons.example], during: [lessons], reason: Not in lessons}
+  - {allow: [mixed.example/open], for: [pupils], reason: This page is always open}
+  - {block: [lessons.example, mixed.example], during: [lessons], reason: Not in lessons}
 """
 
 
@@ -360,6 +361,8 @@ class Http2Client:
         status, content = 0, b""
         while True:
             for event in self._receive():
+                if getattr(event, "stream_id", stream) != stream:
+                    continue
                 match event:
                     case h2.events.ResponseReceived():
                         status = int(dict(event.headers)[b":status"])

@@ -309,6 +309,22 @@ def test_websocket_works_and_is_not_hoarded(internet: Any) -> None:
     assert set(kept) == {1}
 
 
+def test_stream_of_a_closing_page_ends_though_another_page_stays_open(internet: Any) -> None:
+    """What one page of a host may do does not keep a stream from another page alive."""
+    internet.now[0] = datetime(2026, 11, 23, 10, 40, tzinfo=UTC)
+    with internet.http2("mixed.example") as client:
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "mixed.example"), (":path", "/slow")]
+        client.h2.send_headers(client.h2.get_next_available_stream_id(), head, end_stream=True)
+        client._flush()
+        while not any(type(event).__name__ == "DataReceived" for event in client._receive()):
+            pass
+        assert client.request("mixed.example", "/open")[0] == 200
+        internet.now[0] = datetime(2026, 11, 23, 10, 50, tzinfo=UTC)
+        began = time.monotonic()
+        while client.socket.recv(65536):
+            assert time.monotonic() - began < 5
+
+
 def test_name_without_an_address_is_told_so(internet: Any) -> None:
     """A name that does not exist is a clear 502 of our own."""
     reply = internet.get("gone.invalid")
