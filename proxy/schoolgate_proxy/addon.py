@@ -273,6 +273,14 @@ class SchoolgateProxy:
             self._upstream.failed(data.server.address)
             self._counters.upstream_failed("connect")
 
+    @guarded
+    def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Close the socket that mitmproxy leaves to the garbage collector when it is cancelled at a bad moment."""
+        handler = self._server().connections.get(data.client.id)
+        io = handler.transports.get(data.server) if handler is not None else None
+        if io is not None and isinstance(io.writer, asyncio.StreamWriter):
+            io.writer.close()
+
     # -- the rest ----------------------------------------------------------------------------------------------
 
     def fault(self, error: Exception) -> None:
