@@ -54,7 +54,7 @@ def load_policy(path: Path, catalogue: Catalogue | None = None) -> Policy:
 
 
 def check_policy(
-    path: Path, catalogue: Catalogue | None = None, today: date | None = None
+    path: Path, catalogue: Catalogue | None = None, *, today: date | None = None
 ) -> tuple[Policy | None, list[PolicyIssue]]:
     """Read a policy and report everything found; with `today`, what `lint` finds in a policy without errors too."""
     try:

@@ -41,7 +41,7 @@ def render_reference(frame: str, read: Callable[[str], str]) -> str:
         kind, name = match.groups()
         match kind:
             case "keys":
-                return _table(models[name])
+                return _table(models[name], models)
             case "words":
                 return ", ".join(f"`{word}`" for word in models[name]["enum"])
             case _:
@@ -56,7 +56,10 @@ def render_schema() -> str:
     return json.dumps(json_schema(), ensure_ascii=False, indent=2) + "\n"
 
 
-def _table(model: dict[str, Any]) -> str:
+type _Models = dict[str, dict[str, Any]]
+
+
+def _table(model: dict[str, Any], models: _Models) -> str:
     needed = set(model.get("required", ()))
     rows = ["| key | is | says |", "| --- | --- | --- |"]
     for key, about in model["properties"].items():
@@ -65,34 +68,43 @@ def _table(model: dict[str, Any]) -> str:
         default = about.get("default")
         if isinstance(default, str):
             says = f"{says}; default `{default}`"
-        rows.append(f"| `{key}`{mark} | {_kind(about)} | {says} |")
+        rows.append(f"| `{key}`{mark} | {_kind(about, models)} | {says} |")
     return "\n".join(rows)
 
 
-def _kind(about: dict[str, Any]) -> str:
+def _kind(about: dict[str, Any], models: _Models) -> str:
     """Name what a key takes, as a person would."""
-    if "anyOf" in about or "oneOf" in about:
-        options = [
-            _kind(option) for option in about.get("anyOf", about.get("oneOf")) if option.get("type") != "null"
-        ]
-        return " or ".join(dict.fromkeys(options))
+    options = [
+        option for option in about.get("anyOf") or about.get("oneOf") or () if option.get("type") != "null"
+    ]
+    if options:
+        return _any_of(options, models)
     if "$ref" in about:
         name = about["$ref"].rpartition("/")[2]
-        return name.removesuffix("Section").lower() if name.endswith("Section") else f"{name.lower()} word"
-    if "const" in about:
-        return f"`{about['const']}`"
-    if "enum" in about:
-        return ", ".join(f"`{word}`" for word in about["enum"])
+        return name.removesuffix("Section").lower() if name.endswith("Section") else _scalar(models[name])
     if about.get("type") == "array":
-        return f"list of {_kind(about['items'])}"
+        return f"list of {_kind(about['items'], models)}"
     if "patternProperties" in about:
         (inner,) = about["patternProperties"].values()
-        return f"names, each with {_kind(inner)}"
-    if about.get("format") == "date":
-        return "date"
+        return f"names, each with {_kind(inner, models)}"
+    return _scalar(about)
+
+
+def _any_of(options: list[dict[str, Any]], models: _Models) -> str:
+    """Name a choice; something or a list of it is one or more of it."""
+    kinds = [_kind(option, models) for option in options]
+    lists = {kind.removeprefix("list of ") for kind in kinds if kind.startswith("list of ")}
+    said = [f"one or more of {kind}" if kind in lists else kind for kind in kinds]
+    return " or ".join(dict.fromkeys(kind for kind in said if kind.removeprefix("list of ") not in lists))
+
+
+def _scalar(about: dict[str, Any]) -> str:
+    words = about.get("enum") or ([about["const"]] if "const" in about else [])
+    if words:
+        return " or ".join(f"`{word}`" for word in words)
     if about.get("examples"):
-        return " or ".join(f"`{example}`" for example in about["examples"])
-    return _KINDS[about.get("type", "object")]
+        return f"text such as {', '.join(f'`{word}`' for word in about['examples'])}"
+    return "date" if about.get("format") == "date" else _KINDS[about.get("type", "object")]
 
 
 def main(arguments: list[str]) -> int:

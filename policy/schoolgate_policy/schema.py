@@ -207,8 +207,8 @@ class ListSection(Section):
     """A block list in a file: one name a line, or the hosts format."""
 
     file: Words = Field(description="Path, from the folder of this file")
-    category: Name | None = None
-    reason: Words | None = None
+    category: Name | None = Field(None, description="Which category its names belong to")
+    reason: Words | None = Field(None, description="Why, for whoever reads this file")
 
 
 class StateSection(Section):

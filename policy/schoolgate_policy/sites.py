@@ -17,6 +17,7 @@ from schoolgate_policy.paths import is_below
 
 _STRANGER = "any-other-site.invalid"  # RFC 6761 6.4: nobody has this name
 _ODD = "/%61"  # a letter that needs no escape: two servers may read such a path differently
+_FEW_LISTS = 4
 _UNREADABLE = "/%ff"  # not UTF-8
 
 
@@ -73,7 +74,7 @@ class Sites:
             if target.kind is TargetKind.URL:
                 self._pages.setdefault(target.value, set()).add(target.path)
         self._names = _names(policies, targets)
-        self._lists = sorted(target.value for target in targets if target.kind is TargetKind.LIST)
+        self._lists = sorted({name for policy in policies for name in policy.lists})
         self._stranger = _unused(_STRANGER, self._names)
         self._policies = policies
         self._known = {
@@ -103,12 +104,16 @@ class Sites:
                 yield from self._parts(name, self._stand_in(name, lists), lists)
 
     def _combinations(self, name: str | None) -> Iterator[frozenset[str]]:
-        """Yield the lists a host below a name may be on. Two at a time show every difference: one entry decides."""
+        """Yield the lists a host below a name may be on.
+
+        Two at a time show every difference, since one entry decides in each policy; where there are many lists, two
+        at a time are tried for hosts that nothing else speaks of only.
+        """
         if name is not None and as_ip(name):
             return
         certain: set[str] = set().union(*self._known[name]) if name else set()
         left = [item for item in self._lists if item not in certain]
-        for size in (1, 2):
+        for size in (1, 2) if name is None or len(self._lists) <= _FEW_LISTS else (1,):
             for some in combinations(left, size):
                 yield frozenset(some)
 
@@ -162,7 +167,7 @@ def _names(policies: Iterable[Policy], targets: Iterable[Target]) -> frozenset[s
     named = {target.value for target in targets if target.kind in {TargetKind.DOMAIN, TargetKind.URL}}
     for policy in policies:
         for service in policy.catalogue.services.values():
-            named.update(service.domains)
+            named.update(service.domains, service.shared_domains)
     return frozenset(named)
 
 

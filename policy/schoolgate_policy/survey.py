@@ -64,8 +64,11 @@ class Survey:
 
     def entries_for(self, number: int, group: Group, site: Site) -> int:
         """Return the entries of one policy that speak of a site for a group, as bits in the order of judgement."""
-        sure, maybe, _ = self._looks[site][number]
-        return (sure | maybe) & self._audience(group)[number][0]
+        sure, maybe, shared, _ = self._looks[site][number]
+        speaking = sure | maybe
+        for one in shared:
+            speaking |= one[0] | one[1]
+        return speaking & self._audience(group)[number][0]
 
     def _audience(self, group: Group) -> tuple[tuple[int, str], ...]:
         known = self._audiences.get(group)
@@ -84,7 +87,11 @@ class Survey:
             yield tuple(engine.decide(attempt) for engine in self.engines)
 
 
-def _look(compiled: Compiled, site: Site) -> tuple[int, int, bool]:
+type _Look = tuple[int, int, tuple[tuple[int, int], ...], bool]
+
+
+def _look(compiled: Compiled, site: Site) -> _Look:
     """Return which entries speak of a site: sites with the same look are judged alike."""
     hits = compiled.index.look_up(site.host, site.path)
-    return hits.sure, hits.maybe, any(part.hosts.covers(site.host) for part in compiled.locked)
+    shared = tuple((one.sure, one.maybe) for one in hits.shared)
+    return hits.sure, hits.maybe, shared, any(part.hosts.covers(site.host) for part in compiled.locked)

@@ -105,41 +105,44 @@ type _Days = tuple[frozenset[int], Season, date | None, date | None]
 
 
 def _on_days(wanted: set[date], days: Sequence[date], calendar: Calendar) -> list[_Days]:
-    """Describe a set of days in the fewest words: all at once, by seasons, or weekday by weekday."""
-    by_season = [
-        (season, part)
+    """Describe a set of days in few words: all at once, or term and holidays apart, or weekday by weekday."""
+    together = _least(Season.ALWAYS, wanted, days, calendar)
+    apart = [
+        told
         for season in (Season.TERM, Season.HOLIDAY)
         if (part := {day for day in wanted if calendar.covers(season, day)})
+        for told in _least(season, part, days, calendar)
     ]
-    ways = (
-        [(Season.ALWAYS, wanted)],
-        by_season,
-        [(Season.ALWAYS, part) for part in _by_weekday(wanted)],
-        [(season, part) for season, some in by_season for part in _by_weekday(some)],
-    )
-    told = [told for way in ways if (told := _told(way, days, calendar)) is not None]
-    return min(told, key=len)
+    return min(together, apart, key=len)
+
+
+def _least(season: Season, wanted: set[date], days: Sequence[date], calendar: Calendar) -> list[_Days]:
+    """Describe days of one season at once or weekday by weekday, whichever is shorter; the latter is always exact."""
+    at_once = _told(season, wanted, days, calendar)
+    singly = [told for part in _by_weekday(wanted) for told in _told(season, part, days, calendar) or ()]
+    joined: dict[tuple[date | None, date | None], frozenset[int]] = {}
+    for on, _, first, last in singly:
+        joined[first, last] = joined.get((first, last), frozenset()) | on
+    merged = [(on, season, first, last) for (first, last), on in joined.items()]
+    return merged if at_once is None or len(merged) < len(at_once) else at_once
 
 
 def _by_weekday(wanted: set[date]) -> list[set[date]]:
     return [part for number in range(7) if (part := {day for day in wanted if day.weekday() == number})]
 
 
-def _told(
-    way: Iterable[tuple[Season, set[date]]], days: Sequence[date], calendar: Calendar
-) -> list[_Days] | None:
-    """Describe each part as runs of its weekdays within its season; None where that would not be exact."""
+def _told(season: Season, wanted: set[date], days: Sequence[date], calendar: Calendar) -> list[_Days] | None:
+    """Describe days as runs of their weekdays within a season; None where that would not be exact."""
     found: list[_Days] = []
-    for season, wanted in way:
-        on = frozenset(day.weekday() for day in wanted)
-        pool = [day for day in days if day.weekday() in on and calendar.covers(season, day)]
-        last_week = {day for day in pool if (days[-1] - day).days < len(_DAY_NAMES)} or {pool[-1]}
-        for run in _runs(wanted, pool):
-            goes_on = run[-1] in last_week
-            if goes_on and not last_week <= set(run):
-                return None  # after the last day looked at, the last week repeats; it has to be in the run as a whole
-            starts_later = run[0] > pool[0] or (len(run) == 1 and not goes_on)
-            found.append((on, season, run[0] if starts_later else None, None if goes_on else run[-1]))
+    on = frozenset(day.weekday() for day in wanted)
+    pool = [day for day in days if day.weekday() in on and calendar.covers(season, day)]
+    last_week = {day for day in pool if (days[-1] - day).days < len(_DAY_NAMES)} or {pool[-1]}
+    for run in _runs(wanted, pool):
+        goes_on = run[-1] in last_week
+        if goes_on and not last_week <= set(run):
+            return None  # after the last day looked at, the last week repeats; it has to be in the run as a whole
+        starts_later = run[0] > pool[0] or (len(run) == 1 and not goes_on)
+        found.append((on, season, run[0] if starts_later else None, None if goes_on else run[-1]))
     return found
 
 

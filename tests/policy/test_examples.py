@@ -26,7 +26,7 @@ def test_each_school_policy_has_an_example_with_expectations() -> None:
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
 def test_an_example_is_sound(path: Path) -> None:
     """Nothing in an example is an error or hardly meant, but for the list that only a provider can supply."""
-    policy, issues = check_policy(path, None, date(2026, 11, 21))
+    policy, issues = check_policy(path, today=date(2026, 11, 21))
     assert policy is not None
     found = [str(issue) for issue in issues if issue.severity is not Severity.INFO]
     assert [line for line in found if "locked.police: the list is empty" not in line] == []

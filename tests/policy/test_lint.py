@@ -162,7 +162,7 @@ def test_lists_that_hold_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert "info: no `locked:` lists" in only(findings(REVIEW + USES), "locked")
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "policy.yaml").write_text(HEAD + REVIEW + "locked: {iwf: {file: empty.txt}}\n" + USES)
-    _, issues = check_policy(tmp_path / "policy.yaml", CATALOGUE, TODAY)
+    _, issues = check_policy(tmp_path / "policy.yaml", CATALOGUE, today=TODAY)
     assert "locked.iwf: the list is empty: not supplied" in only([str(issue) for issue in issues], "locked")
 
 
@@ -183,5 +183,5 @@ def test_findings_of_states_name_their_rule() -> None:
 
 def test_the_shipped_policy_needs_no_change() -> None:
     """The shipped policy has no warnings on the day it was written for."""
-    _, issues = check_policy(SHIPPED, None, TODAY)
+    _, issues = check_policy(SHIPPED, today=TODAY)
     assert [str(issue) for issue in issues if issue.severity is not Severity.INFO] == []
