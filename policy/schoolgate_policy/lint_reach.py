@@ -11,7 +11,7 @@ from schoolgate_policy.engine import Engine
 from schoolgate_policy.errors import Severity
 from schoolgate_policy.model import Policy, PolicyException, Rule
 from schoolgate_policy.sites import Site
-from schoolgate_policy.survey import Survey
+from schoolgate_policy.survey import Answers, Survey, bits_of
 from schoolgate_policy.yaml_text import KeyPath
 
 _MOST_NAMED = 3
@@ -40,18 +40,19 @@ def _rules(policy: Policy, state: str | None, today: date) -> Iterator[Finding]:
     survey = Survey((replace(policy, exceptions=()),), today, (state,))
     compiled = survey.compiled[0]
     what = f"states.{state}." if state else ""
-    numbers = {
-        entry.what: number
+    names = {
+        number: entry.what
         for number, entry in enumerate(compiled.entries)
         if entry.what.startswith(f"{what}rules[")
     }
-    seen: dict[str, _Seen] = {name: _Seen() for name in numbers}
+    seen: dict[str, _Seen] = {name: _Seen() for name in names.values()}
+    silent = sum(1 << number for number in names)
     for group, site in distinct(survey):
-        speaking = survey.entries_for(0, group, site)
-        answers = survey.answers(group, site)
-        for name, number in numbers.items():
-            if speaking >> number & 1 and not seen[name].decides:
-                _look(seen[name], number, survey, answers)
+        for number in bits_of(survey.entries_for(0, group, site) & silent):
+            note = seen[names[number]]
+            _look(note, number, survey, survey.answers(group, site))
+            if note.decides:
+                silent ^= 1 << number
     rules = policy.states[state].rules if state else policy.rules
     for rule in rules:
         note = seen[f"{what}rules[{rule.index}]"]
@@ -60,13 +61,12 @@ def _rules(policy: Policy, state: str | None, today: date) -> Iterator[Finding]:
             yield path, _why_silent(note, rule, policy), Severity.WARNING
 
 
-def _look(note: _Seen, number: int, survey: Survey, answers: Iterable[tuple[Decision, ...]]) -> None:
+def _look(note: _Seen, number: int, survey: Survey, answers: Answers) -> None:
     entry = survey.compiled[0].entries[number]
     note.speaks = True
-    for slot, (decision,) in zip(survey.times, answers, strict=True):
-        if not entry.state(slot.at)[0]:
-            continue
+    for slot in bits_of(survey.in_force(0, number)):
         note.in_force = True
+        (decision,) = answers[slot]
         if (
             decision.reason is entry.reason
             and decision.source == entry.source

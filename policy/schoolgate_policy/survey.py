@@ -37,6 +37,7 @@ class Survey:
         self._looks = {site: tuple(_look(part, site) for part in self.compiled) for site in self.sites.all}
         self._audiences: dict[Group, tuple[tuple[int, str], ...]] = {}
         self._answers: dict[object, Answers] = {}
+        self._in_force: dict[object, int] = {}  # by schedules and dates
 
     @property
     def times(self) -> tuple[Slot, ...]:
@@ -48,7 +49,7 @@ class Survey:
         look = self.look(group, site)
         known = self._answers.get(look)
         if known is None:
-            known = self._answers[look] = tuple(self._ask(group, site))
+            known = self._answers[look] = self._ask(group, site)
         return known
 
     def look(self, group: Group, site: Site) -> object:
@@ -81,10 +82,43 @@ class Survey:
             self._audiences[group] = known
         return known
 
-    def _ask(self, group: Group, site: Site) -> Iterator[tuple[Decision, ...]]:
-        for slot in self.slots.all:
-            attempt = Attempt(group.address, site.host, slot.at, site.path)
-            yield tuple(engine.decide(attempt) for engine in self.engines)
+    def _ask(self, group: Group, site: Site) -> Answers:
+        """Ask once for all slots in which the same of the entries that speak of this are in force."""
+        decisions: list[tuple[Decision, ...]] = [()] * len(self.times)
+        for part in self._alike(group, site):
+            numbers = list(bits_of(part))
+            attempt = Attempt(group.address, site.host, self.times[numbers[0]].at, site.path)
+            answer = tuple(engine.decide(attempt) for engine in self.engines)
+            for number in numbers:
+                decisions[number] = answer
+        return tuple(decisions)
+
+    def _alike(self, group: Group, site: Site) -> list[int]:
+        """Divide the slots, as bits, by what is in force in them."""
+        parts = [(1 << len(self.times)) - 1]
+        for number in range(len(self.engines)):
+            for entry in bits_of(self.entries_for(number, group, site)):
+                active = self.in_force(number, entry)
+                parts = [piece for part in parts for piece in (part & active, part & ~active) if piece]
+        return parts
+
+    def in_force(self, number: int, entry: int) -> int:
+        """Return the slots, as bits, in which an entry of one policy is in force."""
+        what = self.compiled[number].entries[entry]
+        key = tuple((id(schedule), negated) for schedule, negated in what.when.parts), what.starts, what.ends
+        known = self._in_force.get(key)
+        if known is None:
+            known = sum(1 << position for position, slot in enumerate(self.times) if what.state(slot.at)[0])
+            self._in_force[key] = known
+        return known
+
+
+def bits_of(mask: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set, lowest first."""
+    while mask:
+        bit = mask & -mask
+        mask ^= bit
+        yield bit.bit_length() - 1
 
 
 type _Look = tuple[int, int, tuple[tuple[int, int], ...], bool]
