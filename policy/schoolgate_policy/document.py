@@ -44,7 +44,7 @@ def add_exception(data: bytes, new: NewException, file: str = "policy.yaml") -> 
         EditError: the text cannot take it without a change to something else; `snippet` is what to paste.
 
     """
-    text = _Text(data, file, "\n".join(item_lines(new.lines(), _USUAL_OFFSET)))
+    text = PolicyText(data, file, "\n".join(item_lines(new.lines(), _USUAL_OFFSET)))
     old = text.value.get(_SECTION)
     if any(isinstance(item, dict) and item.get("id") == new.id for item in old or ()):
         raise EditError(f"{file}: exceptions: `{new.id}` stands there already; each id stands once")
@@ -59,7 +59,7 @@ def remove_exception(data: bytes, exception: str, file: str = "policy.yaml") -> 
         EditError: there is none, or the text cannot lose it without a change to something else.
 
     """
-    text = _Text(data, file)
+    text = PolicyText(data, file)
     number = _index(text, exception)
     expected = deepcopy(text.value)
     del expected[_SECTION][number]
@@ -77,7 +77,7 @@ def change_end(data: bytes, exception: str, until: str, file: str = "policy.yaml
 
     """
     until = grant.moment("until", until)
-    text = _Text(data, file, f"    until: {quote(until)}")
+    text = PolicyText(data, file, f"    until: {quote(until)}")
     path: KeyPath = (_SECTION, _index(text, exception), "until")
     expected = deepcopy(text.value)
     expected[_SECTION][path[1]]["until"] = until
@@ -95,7 +95,7 @@ def add_target(data: bytes, rule: int, target: str, file: str = "policy.yaml") -
         EditError: there is no such rule, it names the target already, or its list cannot be changed alone.
 
     """
-    text = _Text(data, file, f"rules[{rule}]: {quote(target)}")
+    text = PolicyText(data, file, f"rules[{rule}]: {quote(target)}")
     rules = text.value.get("rules")
     if not isinstance(rules, list) or not 0 <= rule < len(rules) or not isinstance(rules[rule], dict):
         raise EditError(f"{file}: rules: there is no rule {rule}; rules are counted from 0")
@@ -111,7 +111,7 @@ def add_target(data: bytes, rule: int, target: str, file: str = "policy.yaml") -
     return text.changed(_target_splices(text, path, new), expected)
 
 
-def _target_splices(text: "_Text", path: KeyPath, new: str) -> list[Splice]:
+def _target_splices(text: "PolicyText", path: KeyPath, new: str) -> list[Splice]:
     place = text.place(path)
     if place is not None and place.kind is Kind.SEQUENCE:
         if place.flow:
@@ -125,7 +125,7 @@ def _target_splices(text: "_Text", path: KeyPath, new: str) -> list[Splice]:
     return [Splice(place.start, place.end, f"[{written}, {quote(new)}]")]
 
 
-def _addition(text: "_Text", new: NewException) -> list[Splice]:
+def _addition(text: "PolicyText", new: NewException) -> list[Splice]:
     outline = text.outline
     entry = outline.root.entry(_SECTION)
     if entry is None:
@@ -143,7 +143,7 @@ def _addition(text: "_Text", new: NewException) -> list[Splice]:
     return append_to_block(outline, value, new.lines())
 
 
-def _new_section(text: "_Text", new: NewException) -> Splice:
+def _new_section(text: "PolicyText", new: NewException) -> Splice:
     outline = text.outline
     if outline.root.flow or not outline.root.parts:
         raise text.refuse("there is no `exceptions:` and no line to put it on; write `exceptions: []` first")
@@ -156,7 +156,7 @@ def _new_section(text: "_Text", new: NewException) -> Splice:
     return insert_lines(outline, at, separator(outline, outline.root, at) + lines)
 
 
-def _removal(text: "_Text", number: int) -> list[Splice]:
+def _removal(text: "PolicyText", number: int) -> list[Splice]:
     outline = text.outline
     entry = outline.root.entry(_SECTION)
     value = text.place((_SECTION,))
@@ -174,7 +174,7 @@ def _removal(text: "_Text", number: int) -> list[Splice]:
     return splices
 
 
-def _whole_section(text: "_Text", number: int) -> bool:
+def _whole_section(text: "PolicyText", number: int) -> bool:
     """Whether the exception is the only one of a section that was added with it, at the end of the file."""
     outline = text.outline
     entry = outline.root.entry(_SECTION)
@@ -216,7 +216,7 @@ def _list_offset(outline: Outline) -> int:
     return _USUAL_OFFSET
 
 
-def _index(text: "_Text", exception: str) -> int:
+def _index(text: "PolicyText", exception: str) -> int:
     items = text.value.get(_SECTION)
     ids = [item.get("id") if isinstance(item, dict) else None for item in items or ()]
     if exception not in ids:
@@ -230,7 +230,7 @@ def _read(data: bytes, file: str) -> tuple[Document | None, list[PolicyIssue]]:
     return read_yaml(data if data.endswith((b"\n", b"\r")) else data + b"\n", file)
 
 
-class _Text:
+class PolicyText:
     """A policy's text, what it says, and where; makes the checked result of a change."""
 
     def __init__(self, data: bytes, file: str, snippet: str = "") -> None:

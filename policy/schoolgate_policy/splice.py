@@ -19,10 +19,12 @@ class Splice:
 
 
 def spliced(text: str, splices: list[Splice]) -> str:
-    """Apply splices that do not overlap."""
-    for splice in sorted(splices, key=lambda splice: (splice.start, splice.end), reverse=True):
-        text = text[: splice.start] + splice.text + text[splice.end :]
-    return text
+    """Apply splices that do not overlap; of two at one place the first comes first."""
+    pieces, at = [], 0
+    for splice in sorted(splices, key=lambda splice: (splice.start, splice.end)):
+        pieces += [text[at : splice.start], splice.text]
+        at = splice.end
+    return "".join([*pieces, text[at:]])
 
 
 def insert_lines(outline: Outline, at: int, lines: list[str]) -> Splice:
