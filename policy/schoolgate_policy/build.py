@@ -1,6 +1,6 @@
 """`PolicyFile` → `Policy`: resolves every name and instant, and reports what does not fit together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -25,13 +25,23 @@ from schoolgate_policy.model import (
     Rule,
     School,
     Service,
+    State,
     Target,
     TargetKind,
 )
 from schoolgate_policy.names import as_ip
 from schoolgate_policy.reach import reaches
 from schoolgate_policy.schedule import Calendar, DateRange, Schedule, Season, When, overlapping
-from schoolgate_policy.schema import DaysSection, ExceptionSection, ListSection, RuleSection, ServiceSection
+from schoolgate_policy.schema import (
+    CalendarSection,
+    DaysSection,
+    ExceptionSection,
+    ListSection,
+    RuleSection,
+    ScheduleSection,
+    ServiceSection,
+    StateSection,
+)
 from schoolgate_policy.suffix import is_public_suffix
 from schoolgate_policy.validate import Parsed, suggest
 from schoolgate_policy.yaml_text import Document, KeyPath
@@ -54,6 +64,7 @@ class Builder:
         self._catalogue = catalogue
         self._read_list = read_list
         self._version = version
+        self._calendars: dict[str | None, Calendar] = {}  # by name; None is the school's own
 
     def build(self) -> Policy:
         """Put the policy together; use it only if `issues` is empty."""
@@ -63,8 +74,14 @@ class Builder:
         networks = self._networks()
         devices = self._devices(networks)
         self._check_unknown_clients(networks)
-        calendar = self._calendar(zone)
-        schedules = self._schedules(calendar)
+        calendar = self._calendar(("calendar",), file.calendar, zone)
+        calendars = {
+            name: self._calendar(("calendars", name), section, zone)
+            for name, section in file.calendars.items()
+        }
+        self._calendars[None] = calendar
+        self._calendars.update(calendars)
+        schedules = self._schedules()
         return Policy(
             version=self._version,
             source=self._document.file,
@@ -75,11 +92,14 @@ class Builder:
             unknown_clients=file.unknown_clients,
             devices=devices,
             calendar=calendar,
+            calendars=calendars,
+            schedules=schedules,
             catalogue=self._catalogue,
             always_allow=tuple(self._always_allow()),
             never_inspect=tuple(self._targets(file.never_inspect, "never_inspect")),
-            rules=tuple(self._rule(number, rule, schedules) for number, rule in enumerate(file.rules)),
+            rules=tuple(self._rule(("rules", n), rule, schedules) for n, rule in enumerate(file.rules)),
             exceptions=tuple(self._exceptions(schedules)),
+            states={name: self._state(name, section, schedules) for name, section in file.states.items()},
             lists=self._lists(),
             locked=tuple(self._locked()),
             review=Review(**file.review.model_dump()) if file.review else None,
@@ -159,15 +179,16 @@ class Builder:
                 vlan=section.vlan,
                 source=self._source(*path),
                 age=section.age,
+                safe_search=section.safe_search.model_dump(exclude_none=True) if section.safe_search else {},
             )
         return networks
 
     def _devices(self, networks: Mapping[str, Network]) -> dict[str, Device]:
         devices = {}
-        for name, addresses in self._file.devices.items():
+        for name, section in self._file.devices.items():
             if name in networks:
                 self._report(("devices", name), f"`{name}` is the name of a network already", at_key=True)
-            devices[name] = Device(name, tuple(addresses), self._source("devices", name))
+            devices[name] = Device(name, tuple(section.addresses), self._source("devices", name), section.age)
         return devices
 
     def _check_unknown_clients(self, networks: Mapping[str, Network]) -> None:
@@ -177,32 +198,41 @@ class Builder:
             if name not in known:
                 self._report(("unknown_clients",), f"unknown network `{name}`; {suggest(name, known)}")
 
-    def _calendar(self, zone: ZoneInfo) -> Calendar:
-        section = self._file.calendar
+    def _calendar(self, path: tuple[str, ...], section: CalendarSection, zone: ZoneInfo) -> Calendar:
         terms = tuple(_range(term) for term in section.terms)
         closed = tuple(_range(closure) for closure in section.closed)
         for one, other in overlapping(terms):
             number = terms.index(other)
             message = f"overlaps with `{one.name}`, which runs until {one.last}"
-            self._report(("calendar", "terms", number), message)
+            self._report((*path, "terms", number), message)
         years = {day.year for term in terms for day in (term.first, term.last)}
-        return Calendar(zone, terms, closed, bank_holidays(self._file.school.bank_holidays, years))
+        nation = section.bank_holidays or self._file.school.bank_holidays
+        return Calendar(zone, terms, closed, bank_holidays(nation, years))
 
-    def _schedules(self, calendar: Calendar) -> dict[str, Schedule]:
-        schedules = {}
-        for name, section in self._file.schedules.items():
-            if section.season is not Season.ALWAYS and not calendar.terms:
-                message = f"`in: {section.season}` needs `calendar.terms`, and there are none"
-                self._report(("schedules", name, "in"), message)
-            schedules[name] = Schedule(
-                name,
-                calendar,
-                section.at,
-                frozenset(range(7)) if section.days is None else section.days,
-                section.season,
-                frozenset(section.on or ()),
-            )
-        return schedules
+    def _schedules(self) -> dict[str, Schedule]:
+        return {
+            name: self._schedule(("schedules", name), name, section)
+            for name, section in self._file.schedules.items()
+        }
+
+    def _schedule(self, path: tuple[str | int, ...], name: str, section: ScheduleSection) -> Schedule:
+        if section.calendar not in self._calendars:
+            known = self._raw_names("calendars")
+            if section.calendar not in known:
+                message = f"unknown calendar `{section.calendar}`; {suggest(str(section.calendar), known)}"
+                self._report((*path, "calendar"), message)
+        calendar = self._calendars.get(section.calendar, self._calendars[None])
+        if section.season is not Season.ALWAYS and not calendar.terms:
+            where = f"calendars.{section.calendar}.terms" if section.calendar else "calendar.terms"
+            self._report((*path, "in"), f"`in: {section.season}` needs `{where}`, and there are none")
+        return Schedule(
+            name,
+            calendar,
+            section.at,
+            frozenset(range(7)) if section.days is None else section.days,
+            section.season,
+            frozenset(section.on or ()),
+        )
 
     def _always_allow(self) -> Iterable[tuple[Target, str]]:
         targets = self._targets(self._file.always_allow, "always_allow")
@@ -212,17 +242,24 @@ class Builder:
                 self._report(path, "`everything` would switch the filter off; name what must always work")
             yield target, self._source(*path)
 
-    def _rule(self, number: int, section: RuleSection, schedules: Mapping[str, Schedule]) -> Rule:
-        verdict, targets, whom = self._ruling(("rules", number), section)
+    def _state(self, name: str, section: StateSection, schedules: Mapping[str, Schedule]) -> State:
+        path = ("states", name, "rules")
+        rules = tuple(self._rule((*path, n), rule, schedules) for n, rule in enumerate(section.rules))
+        return State(name, section.about, rules, self._source("states", name))
+
+    def _rule(
+        self, path: tuple[str | int, ...], section: RuleSection, schedules: Mapping[str, Schedule]
+    ) -> Rule:
+        verdict, targets, whom = self._ruling(path, section)
         return Rule(
-            index=self._parsed.place("rules", number)[-1],  # type: ignore[arg-type]  # the last part is a list's index
+            index=int(self._parsed.place(*path)[-1]),
             verdict=verdict,
             targets=targets,
             networks=whom & self._file.networks.keys(),
             devices=whom & self._file.devices.keys(),
-            during=self._when(("rules", number, "during"), section.during or [], schedules),
+            during=self._when((*path, "during"), section.during or [], schedules),
             reason=section.reason,
-            source=self._source("rules", number),
+            source=self._source(*path),
         )
 
     def _exceptions(self, schedules: Mapping[str, Schedule]) -> Iterable[PolicyException]:
@@ -237,7 +274,7 @@ class Builder:
 
     def _exception(
         self,
-        path: tuple[str, int],
+        path: tuple[str | int, ...],
         number: int,
         section: ExceptionSection,
         schedules: Mapping[str, Schedule],
@@ -265,7 +302,7 @@ class Builder:
             approved_by=section.approved_by or "",
         )
 
-    def _check_never(self, path: tuple[str, int], targets: tuple[Target, ...]) -> None:
+    def _check_never(self, path: tuple[str | int, ...], targets: tuple[Target, ...]) -> None:
         for number, target in enumerate(targets):
             for never in self._file.limits.never:
                 if reaches(never, target, self._catalogue):
@@ -273,7 +310,7 @@ class Builder:
                     self._report((*path, "allow", number), message)
 
     def _ruling(
-        self, path: tuple[str, int], section: RuleSection | ExceptionSection
+        self, path: tuple[str | int, ...], section: RuleSection | ExceptionSection
     ) -> tuple[Verdict, tuple[Target, ...], frozenset[str]]:
         verdict = Verdict.BLOCK if section.block is not None else Verdict.ALLOW
         targets = tuple(self._targets(section.block or section.allow or [], *path, str(verdict)))
@@ -315,14 +352,15 @@ class Builder:
             if name in self._file.networks:
                 found.add(name)
                 continue
-            for address in self._file.devices.get(name, ()):
-                around = [
+            section = self._file.devices.get(name)
+            for address in section.addresses if section else ():
+                holding = [
                     (part.prefixlen, network)
-                    for network, section in self._file.networks.items()
-                    for part in section.addresses
+                    for network, around in self._file.networks.items()
+                    for part in around.addresses
                     if part.version == address.version and address.subnet_of(part)  # type: ignore[arg-type]
                 ]
-                found.add(max(around)[1] if around else self._file.unknown_clients)
+                found.add(max(holding)[1] if holding else self._file.unknown_clients)
         return sorted(found & self._file.networks.keys())
 
     def _targets(self, targets: list[Target], *path: str | int) -> Iterable[Target]:
@@ -361,11 +399,18 @@ class Builder:
         return sorted(self._catalogue.services)
 
     def _when(
-        self, path: tuple[str | int, ...], parts: list[tuple[str, bool]], schedules: Mapping[str, Schedule]
+        self,
+        path: tuple[str | int, ...],
+        parts: Sequence[tuple[str, bool] | ScheduleSection],
+        schedules: Mapping[str, Schedule],
     ) -> When:
         known = self._raw_names("schedules")
         found = []
-        for number, (name, negated) in enumerate(parts):
+        for number, part in enumerate(parts):
+            if isinstance(part, ScheduleSection):
+                found.append((self._schedule((*path, number), "the times given", part), False))
+                continue
+            name, negated = part
             if name in schedules:
                 found.append((schedules[name], negated))
             elif name not in known:

@@ -150,7 +150,7 @@ class _Collected:
                 )
 
     def _claimed_twice(self) -> Iterator[PolicyIssue]:
-        """A name belongs to one service, or is marked as shared by each that uses it."""
+        """Find names that two services claim: a name has one owner, or is marked as shared by each that uses it."""
         owners: dict[str, str] = {}
         for service, document in self._services.values():
             for field, domains in (("domains", service.domains), ("frontends", service.frontends)):

@@ -4,6 +4,7 @@ Only the shape of one document; what holds between documents is checked where th
 """
 
 from datetime import date
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -29,7 +30,7 @@ def _domain(text: str) -> str:
 
 
 def _ordered(domains: tuple[str, ...]) -> tuple[str, ...]:
-    for left, right in zip(domains, domains[1:], strict=False):
+    for left, right in pairwise(domains):
         if left == right:
             raise ValueError(f"{right!r} stands here twice")
         if left > right:

@@ -8,10 +8,12 @@ from schoolgate_policy.clients import Client
 from schoolgate_policy.decision import Decision, Reason, Verdict
 from schoolgate_policy.index import Index
 from schoolgate_policy.model import (
+    Device,
     LockedList,
     Network,
     Policy,
     PolicyException,
+    Rule,
     Sanction,
     Target,
     TargetKind,
@@ -33,8 +35,10 @@ class Entry:
     ends: datetime | None = None
     networks: frozenset[str] = frozenset()
     devices: frozenset[str] = frozenset()
+    what: str = ""  # its name in a trail
     rule: int | None = None
     exception: str | None = None
+    age: int | None = None  # speaks only of clients for whom this age counts
 
     def state(self, at: datetime) -> tuple[bool, datetime | None]:
         """Return whether the entry is in force at a UTC instant, and when that may next change."""
@@ -50,8 +54,10 @@ class Entry:
             change = self.ends
         return span.active, change
 
-    def applies_to(self, client: Client) -> bool:
+    def applies_to(self, client: Client, age: int | None) -> bool:
         """Whether the entry speaks of a client: of its network, one of its devices, or of everybody."""
+        if self.age is not None and self.age != age:
+            return False
         if not self.networks and not self.devices:
             return True
         return client.network in self.networks or not self.devices.isdisjoint(client.devices)
@@ -77,6 +83,7 @@ class Profile:
 
     network: Network
     device: str | None
+    age: int | None
     mask: int
     sanction: ActiveSanction | None
     decisions: dict[str | tuple[str, str], Decision] = field(default_factory=dict)
@@ -111,40 +118,45 @@ class Compiled:
     always_mask: int
     never_inspect_mask: int
     networks: Mapping[str, Network]
+    devices: Mapping[str, Device]
 
     def profile(self, client: Client, sanction: ActiveSanction | None) -> Profile:
         """Work out which entries speak of a client."""
-        mask = sum(1 << number for number, entry in enumerate(self.entries) if entry.applies_to(client))
-        return Profile(
-            self.networks[client.network], client.devices[0] if client.devices else None, mask, sanction
-        )
+        network, age = self.networks[client.network], self._age(client)
+        mask = sum(1 << number for number, entry in enumerate(self.entries) if entry.applies_to(client, age))
+        return Profile(network, client.devices[0] if client.devices else None, age, mask, sanction)
+
+    def _age(self, client: Client) -> int | None:
+        """Return the age that counts for a client: its narrowest device's that has one, else its network's."""
+        ages = (self.devices[name].age for name in client.devices)
+        return next((age for age in ages if age is not None), self.networks[client.network].age)
 
 
-def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = ()) -> Compiled:
+def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: str | None = None) -> Compiled:
     """Bring everything that can give a verdict into the order of judgement and index it."""
     always = [
-        Entry(Reason.ALWAYS_ALLOW, Verdict.ALLOW, "this site is always allowed", source, (target,))
+        Entry(
+            Reason.ALWAYS_ALLOW,
+            Verdict.ALLOW,
+            "this site is always allowed",
+            source,
+            (target,),
+            what="always_allow",
+        )
         for target, source in policy.always_allow
     ]
+    special = policy.states[state].rules if state else ()
     exceptions = sorted(
         (pair for exception in policy.exceptions for pair in _exception_entries(exception)),
         key=lambda pair: pair[0],
     )
-    rules = [
-        Entry(
-            Reason.RULE,
-            rule.verdict,
-            rule.reason,
-            rule.source,
-            rule.targets,
-            rule.during,
-            networks=rule.networks,
-            devices=rule.devices,
-            rule=rule.index,
-        )
-        for rule in policy.rules
-    ]
-    entries = (*always, *(entry for _, entry in exceptions), *rules)
+    entries = (
+        *always,
+        *(_rule_entry(rule, f"states.{state}.rules[{rule.index}]", None) for rule in special),
+        *(entry for _, entry in exceptions),
+        *_age_entries(policy),
+        *(_rule_entry(rule, f"rules[{rule.index}]", rule.index) for rule in policy.rules),
+    )
     never_bit = len(entries)
     indexed = [
         (number, target, entry.verdict is Verdict.ALLOW)
@@ -167,7 +179,55 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = ()) -> Compil
         always_mask=(1 << len(always)) - 1,
         never_inspect_mask=1 << never_bit,
         networks=policy.networks,
+        devices=policy.devices,
     )
+
+
+def _rule_entry(rule: Rule, what: str, number: int | None) -> Entry:
+    return Entry(
+        Reason.RULE,
+        rule.verdict,
+        rule.reason,
+        rule.source,
+        rule.targets,
+        rule.during,
+        networks=rule.networks,
+        devices=rule.devices,
+        what=what,
+        rule=number,
+    )
+
+
+def _age_entries(policy: Policy) -> Iterable[Entry]:
+    """Block every service whose minimum age is above that of a network or device, each with its own line."""
+    for network in policy.networks.values():
+        yield from _too_young(policy, network, frozenset({network.id}), frozenset())
+    for device in policy.devices.values():
+        yield from _too_young(policy, device, frozenset(), frozenset({device.id}))
+
+
+def _too_young(
+    policy: Policy, holder: Network | Device, networks: frozenset[str], devices: frozenset[str]
+) -> Iterable[Entry]:
+    if holder.age is None:
+        return
+    by_limit: dict[int, list[Target]] = {}
+    for service in policy.catalogue.services.values():
+        if service.min_age and service.min_age.years > holder.age:
+            by_limit.setdefault(service.min_age.years, []).append(Target(TargetKind.SERVICE, service.id))
+    for limit, targets in sorted(by_limit.items()):
+        message = f"this is for people who are {limit} or older"
+        yield Entry(
+            Reason.RULE,
+            Verdict.BLOCK,
+            message,
+            holder.source,
+            tuple(targets),
+            networks=networks,
+            devices=devices,
+            what="min_age",
+            age=holder.age,
+        )
 
 
 type _Rank = tuple[int, int, int, int]
@@ -199,6 +259,7 @@ def _exception_entries(exception: PolicyException) -> list[tuple[_Rank, Entry]]:
             exception.ends,
             exception.networks,
             exception.devices,
+            what=f"exception {exception.id}",
             exception=exception.id,
         )
         pairs.append((rank, entry))

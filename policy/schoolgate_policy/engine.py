@@ -5,14 +5,16 @@ The order of judgement; the first step that speaks decides:
 1. locked lists: illegal content, nobody can open it
 2. `always_allow`
 3. a sanction on the device: only what a supervised pupil may reach
-4. exceptions in force, the most specific target first (a page, a longer name, a service, a category, a list,
+4. the rules of the state that is switched on, such as an incident
+5. exceptions in force, the most specific target first (a page, a longer name, a service, a category, a list,
    everything), then devices before networks before everybody
-5. `rules` in file order
-6. the network's `otherwise`
+6. minimum ages, then `rules` in file order
+7. the network's `otherwise`
 
 A client in no network is judged as one of the network `unknown_clients` names. A host that is none is blocked with
 reason `error`. Where only the name is known, an entry for some page below it counts as soon as it allows (the
-connection must come about for the page to be judged) and `Decision.path_decides` says so.
+connection must come about for the page to be judged) and `Decision.path_decides` says so. A name that several
+services share is blocked only when each of them would be.
 """
 
 from dataclasses import replace
@@ -38,9 +40,12 @@ type _Key = str | tuple[str, str]
 class Engine:
     """Judges attempts by one policy. Make a new one when the policy or the sanctions change."""
 
-    def __init__(self, policy: Policy, sanctions: tuple[Sanction, ...] = ()) -> None:
+    def __init__(
+        self, policy: Policy, sanctions: tuple[Sanction, ...] = (), state: str | None = None
+    ) -> None:
         self.policy = policy
-        self._compiled: Compiled = compile_policy(policy, sanctions)
+        self.state = state if state in policy.states else None
+        self._compiled: Compiled = compile_policy(policy, sanctions, self.state)
         self._directory = ClientDirectory(policy.networks, policy.devices, policy.unknown_clients)
         self._profiles: dict[tuple[str, tuple[str, ...], str | None], Profile] = {}
         self._by_address: dict[str, Profile] = {}
@@ -116,8 +121,18 @@ class Engine:
         return self._judge_entries(profile, host, attempt.path, at)
 
     def _judge_entries(self, profile: Profile, host: str, path: str | None, at: datetime) -> Decision:
+        hits = self._compiled.index.look_up(host, path)
+        if not hits.shared:
+            return self._judge_hits(profile, host, path, at, hits)
+        each = [self._judge_hits(profile, host, path, at, one) for one in hits.shared]
+        ends = [decision.valid_until for decision in each if decision.valid_until is not None]
+        first = next((decision for decision in each if not decision.blocked), each[0])
+        return replace(first, valid_until=min(ends, default=None))
+
+    def _judge_hits(
+        self, profile: Profile, host: str, path: str | None, at: datetime, hits: Hits
+    ) -> Decision:
         compiled = self._compiled
-        hits = compiled.index.look_up(host, path)
         until: datetime | None = None
         maybe_page = False
         live = (hits.sure | hits.maybe) & profile.mask

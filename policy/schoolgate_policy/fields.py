@@ -217,6 +217,13 @@ def _integer(value: Any) -> int:
     raise problem(f"a whole number is expected here, not {kind_of(value)}")
 
 
+def _age(value: Any) -> int:
+    age = _integer(value)
+    if not 1 <= age <= 99:
+        raise problem(f"{age} is no age of a person at school; it goes from 1 to 99")
+    return age
+
+
 def _words(value: Any) -> str:
     text = " ".join(_text(value).split())
     if not text:
@@ -226,6 +233,7 @@ def _words(value: Any) -> str:
 
 Words = Annotated[str, PlainValidator(_words), WithJsonSchema({"type": "string", "minLength": 1})]
 Integer = Annotated[int, PlainValidator(_integer), WithJsonSchema({"type": "integer"})]
+Age = Annotated[int, PlainValidator(_age), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 99})]
 Name = Annotated[str, *_parsed(parse_name, {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"})]
 TimePeriod = Annotated[Period, *_parsed(parse_period, {"type": "string", "examples": ["08:50-10:30"]})]
 Days = Annotated[frozenset[int], *_parsed(parse_days, {"type": "string", "examples": ["mon-fri"]})]

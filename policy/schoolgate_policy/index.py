@@ -19,6 +19,7 @@ class _Name:
 
     mask: int = 0
     service: Service | None = None
+    sharers: tuple[Service, ...] = ()  # services that use it together
     pages: tuple[tuple[str, int, bool], ...] = ()  # path prefix, entry bit, whether the entry allows
 
 
@@ -29,6 +30,7 @@ class Hits:
     sure: int
     maybe: int
     service: Service | None
+    shared: "tuple[Hits, ...]" = ()  # the same, once as each of the services that share the name
 
 
 class Index:
@@ -42,39 +44,57 @@ class Index:
     ) -> None:
         self._names: dict[str, _Name] = {}
         self._everything = 0
+        self._service_masks: dict[str, int] = {}
+        self._members = _services_by_category(catalogue)
+        self._catalogue = catalogue
+        self._learn_services()
         by_list: dict[str, int] = {}
-        members = _services_by_category(catalogue)
-        for service in catalogue.services.values():
+        for number, target, allows in entries:
+            if target.kind is TargetKind.LIST:
+                by_list[target.value] = by_list.get(target.value, 0) | 1 << number
+            else:
+                self._add(1 << number, target, allows=allows)
+        self._lists = tuple((lists[name], mask) for name, mask in by_list.items())
+
+    def _learn_services(self) -> None:
+        """Note whose name each is, so that a verdict can say it whatever gave it."""
+        services = self._catalogue.services.values()
+        for service in services:
             for domain in service.domains:
                 self._name(domain).service = service
-        for number, target, allows in entries:
-            bit = 1 << number
-            match target.kind:
-                case TargetKind.EVERYTHING:
-                    self._everything |= bit
-                case TargetKind.LIST:
-                    by_list[target.value] = by_list.get(target.value, 0) | bit
-                case TargetKind.URL:
-                    self._name(target.value).pages += ((target.path, bit, allows),)
-                case TargetKind.DOMAIN:
-                    self._name(target.value).mask |= bit
-                case TargetKind.SERVICE:
-                    self._cover((catalogue.services[target.value],), bit)
-                case TargetKind.CATEGORY:
-                    self._cover(members.get(target.value, ()), bit)
-        self._lists = tuple((lists[name], mask) for name, mask in by_list.items())
+            for domain in service.shared_domains:
+                self._name(domain).sharers += (service,)
+        for service in services:
+            for domain in service.frontends:
+                self._name(domain).service = self._name(domain).service or service
+
+    def _add(self, bit: int, target: Target, *, allows: bool) -> None:
+        match target.kind:
+            case TargetKind.EVERYTHING:
+                self._everything |= bit
+            case TargetKind.URL:
+                self._name(target.value).pages += ((target.path, bit, allows),)
+            case TargetKind.SERVICE:
+                self._cover((self._catalogue.services[target.value],), bit, allows=allows)
+            case TargetKind.CATEGORY:
+                self._cover(self._members.get(target.value, ()), bit, allows=allows)
+            case _:
+                self._name(target.value).mask |= bit
 
     def _name(self, host: str) -> _Name:
         return self._names.setdefault(host, _Name())
 
-    def _cover(self, services: Iterable[Service], bit: int) -> None:
+    def _cover(self, services: Iterable[Service], bit: int, *, allows: bool) -> None:
+        """Let an entry speak of services. Who blocks one blocks its alternative front ends; who allows it does not."""
         for service in services:
-            for domain in service.domains:
+            self._service_masks[service.id] = self._service_masks.get(service.id, 0) | bit
+            for domain in service.domains if allows else (*service.domains, *service.frontends):
                 self._name(domain).mask |= bit
 
     def look_up(self, host: str, path: str | None) -> Hits:
         """Find all entries that speak of a canonical host, and of a raw path where one is given."""
         sure, maybe, service = self._everything, 0, None
+        sharers: tuple[Service, ...] = ()
         names = self._names
         for name in suffixes(host):
             known = names.get(name)
@@ -82,6 +102,7 @@ class Index:
                 continue
             sure |= known.mask
             service = service or known.service
+            sharers = sharers or known.sharers
             if not known.pages:
                 continue
             if path is None:
@@ -92,7 +113,17 @@ class Index:
         for hosts, mask in self._lists:
             if hosts.covers(host):
                 sure |= mask
+        if service is None and len(sharers) > 1:
+            return Hits(sure, maybe & ~sure, None, self._as_each(sharers, sure, maybe))
         return Hits(sure, maybe & ~sure, service)
+
+    def _as_each(self, sharers: tuple[Service, ...], sure: int, maybe: int) -> tuple[Hits, ...]:
+        """Look at a shared name as each of its services would be looked at.
+
+        A name that only one service of the catalogue marks as shared is needed by others that no policy names.
+        """
+        masks = [(service, sure | self._service_masks.get(service.id, 0)) for service in sharers]
+        return tuple(Hits(mask, maybe & ~mask, service) for service, mask in masks)
 
 
 def _pages_hit(pages: tuple[tuple[str, int, bool], ...], raw: str) -> int:

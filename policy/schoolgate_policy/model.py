@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from schoolgate_policy.decision import Verdict
-from schoolgate_policy.schedule import Calendar, When
+from schoolgate_policy.schedule import Calendar, Schedule, When
 
 type IPNetwork = IPv4Network | IPv6Network
 
@@ -30,6 +30,16 @@ class Inspection(StrEnum):
     NAMES = "names"
     NEEDED = "needed"
     ALL = "all"
+
+
+class Strength(StrEnum):
+    """How strictly a search engine filters its results."""
+
+    STRICT = "strict"
+    MODERATE = "moderate"
+
+
+SEARCH_ENGINES = ("google", "bing", "duckduckgo", "brave", "youtube")
 
 
 class TargetKind(StrEnum):
@@ -125,7 +135,8 @@ class Network:
     otherwise: Verdict
     vlan: int | None
     source: str
-    age: int | None = None
+    age: int | None = None  # of the youngest who use it
+    safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,7 @@ class Device:
     id: str
     addresses: tuple[IPNetwork, ...]
     source: str
+    age: int | None = None  # of the youngest who use it; None: the network's
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,16 @@ class Rule:
     devices: frozenset[str]
     during: When
     reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Rules for a special time; judged before exceptions and rules while the state is switched on."""
+
+    id: str
+    about: str
+    rules: tuple[Rule, ...]
     source: str
 
 
@@ -236,11 +258,14 @@ class Policy:
     unknown_clients: str
     devices: Mapping[str, Device]
     calendar: Calendar
+    calendars: Mapping[str, Calendar]  # further ones, of other schools
+    schedules: Mapping[str, Schedule]
     catalogue: Catalogue
     always_allow: tuple[tuple[Target, str], ...]  # with the source of each
     never_inspect: tuple[Target, ...]
     rules: tuple[Rule, ...]
     exceptions: tuple[PolicyException, ...]
+    states: Mapping[str, State] = field(default_factory=dict)
     lists: Mapping[str, HostSet] = field(default_factory=dict)
     locked: tuple[LockedList, ...] = ()
     review: Review | None = None

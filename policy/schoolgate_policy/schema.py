@@ -2,10 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.fields import (
+    Age,
     Day,
     Days,
     Duration,
@@ -22,12 +32,12 @@ from schoolgate_policy.fields import (
     Words,
     problem,
 )
-from schoolgate_policy.model import Inspection, People
+from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Strength
 from schoolgate_policy.schedule import Season
 
+Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
 Targets = Annotated[list[TargetField], OneOrMore, NotEmpty]
 Names = Annotated[list[Name], OneOrMore, NotEmpty]
-During = Annotated[list[Negatable], OneOrMore, NotEmpty]
 
 
 class Section(BaseModel):
@@ -41,9 +51,7 @@ class SchoolSection(Section):
 
     name: Words = Field(description="The school's name, as it stands on the block page")
     timezone: Words = Field("Europe/London", description="The zone of all times in this file")
-    bank_holidays: Literal["england", "wales", "scotland", "northern-ireland", "none"] = Field(
-        "england", description="Whose bank holidays are no school days"
-    )
+    bank_holidays: Nation = Field("england", description="Whose bank holidays are no school days")
     contacts: dict[Name, Words] = Field(
         default_factory=dict,
         description="Who to ask: e_safety_officer, headteacher, dsl … and their addresses",
@@ -58,6 +66,16 @@ class ReviewSection(Section):
     due: Day
 
 
+class SafeSearchSection(Section):
+    """How strictly each search engine filters its results."""
+
+    google: Strength | None = None
+    bing: Strength | None = None
+    duckduckgo: Strength | None = None
+    brave: Strength | None = None
+    youtube: Strength | None = Field(None, description="Restricted Mode; `moderate` lets more through")
+
+
 class NetworkSection(Section):
     """A VLAN."""
 
@@ -68,7 +86,24 @@ class NetworkSection(Section):
     )
     inspection: Inspection = Field(Inspection.NAMES, description="How much TLS is opened on it")
     otherwise: Verdict = Field(description="What happens to a site that no rule speaks of")
-    age: Integer | None = Field(None, description="The age of the youngest who use it")
+    age: Age | None = Field(
+        None, description="The age of the youngest who use it: blocks services for older people"
+    )
+    safe_search: SafeSearchSection | None = Field(
+        None, description="Filtered results: `strict` for all search engines, or a strength for each"
+    )
+
+    @field_validator("safe_search", mode="before")
+    @classmethod
+    def _same_for_all(cls, value: Any) -> Any:
+        return dict.fromkeys(SEARCH_ENGINES, value) if isinstance(value, str) else value
+
+
+class DeviceSection(Section):
+    """One machine, or a room full of them."""
+
+    addresses: Annotated[list[Range], OneOrMore, NotEmpty] = Field(description="Addresses or ranges")
+    age: Age | None = Field(None, description="The age of the youngest who use it; default the network's")
 
 
 class DaysSection(Section):
@@ -91,12 +126,13 @@ class DaysSection(Section):
 
 
 class CalendarSection(Section):
-    """The school year."""
+    """A school year."""
 
     terms: list[DaysSection] = Field(default_factory=list, description="First and last day of each term")
     closed: list[DaysSection] = Field(
         default_factory=list, description="Half terms, INSET days and other days off"
     )
+    bank_holidays: Nation | None = Field(None, description="Whose bank holidays; default the school's")
 
 
 class ScheduleSection(Section):
@@ -110,12 +146,26 @@ class ScheduleSection(Section):
         description="Times of day, such as 08:50-10:30"
     )
     season: Season = Field(Season.ALWAYS, alias="in", description="Which days of the school year")
+    calendar: Name | None = Field(
+        None, description="Which of `calendars` they are days of; default `calendar`"
+    )
 
     @model_validator(mode="after")
     def _days_or_dates(self) -> "ScheduleSection":
         if self.on and (self.days is not None or self.season is not Season.ALWAYS):
             raise problem("`on` names single dates, so `days` and `in` have no place beside it")
         return self
+
+
+def _during_tag(value: Any) -> str:
+    return "[inline]" if isinstance(value, dict | ScheduleSection) else "[name]"
+
+
+DuringItem = Annotated[
+    Annotated[Negatable, Tag("[name]")] | Annotated[ScheduleSection, Tag("[inline]")],
+    Discriminator(_during_tag),
+]
+During = Annotated[list[DuringItem], OneOrMore, NotEmpty]
 
 
 class _Ruling(Section):
@@ -158,6 +208,13 @@ class ListSection(Section):
     reason: Words | None = None
 
 
+class StateSection(Section):
+    """What goes before exceptions and rules while this state is switched on."""
+
+    about: Words = Field(description="When it is meant to be used")
+    rules: Annotated[list[RuleSection], NotEmpty]
+
+
 class LimitsSection(Section):
     """What an approval may not exceed."""
 
@@ -186,6 +243,14 @@ class ServiceSection(Section):
     )
 
 
+def _as_device(value: Any) -> Any:
+    """Let a list of addresses stand for a device without more to say."""
+    return {"addresses": value} if isinstance(value, str | list) else value
+
+
+DeviceField = Annotated[DeviceSection, BeforeValidator(_as_device)]
+
+
 class PolicyFile(Section):
     """The policy of one school."""
 
@@ -194,8 +259,11 @@ class PolicyFile(Section):
     review: ReviewSection | None = None
     networks: dict[Name, NetworkSection] = Field(min_length=1)
     unknown_clients: Name = Field(description="The network whose rules apply to an address in no network")
-    devices: dict[Name, Annotated[list[Range], OneOrMore, NotEmpty]] = Field(default_factory=dict)
+    devices: dict[Name, DeviceField] = Field(default_factory=dict)
     calendar: CalendarSection = CalendarSection()
+    calendars: dict[Name, CalendarSection] = Field(
+        default_factory=dict, description="Further school years, where one policy serves several schools"
+    )
     schedules: dict[Name, ScheduleSection] = Field(default_factory=dict)
     services: dict[Name, ServiceSection] = Field(default_factory=dict)
     lists: dict[Name, ListSection] = Field(default_factory=dict)
@@ -204,6 +272,9 @@ class PolicyFile(Section):
     never_inspect: Annotated[list[TargetField], OneOrMore] = Field(default_factory=list)
     rules: list[RuleSection] = Field(default_factory=list)
     exceptions: list[ExceptionSection] = Field(default_factory=list)
+    states: dict[Name, StateSection] = Field(
+        default_factory=dict, description="Rules for special times, such as an incident; switched on by hand"
+    )
     limits: LimitsSection = LimitsSection()
     privacy: PrivacySection = PrivacySection()
 

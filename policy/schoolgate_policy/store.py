@@ -20,6 +20,7 @@ from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
 from schoolgate_policy.load import parse_policy, reader_below
 from schoolgate_policy.model import Catalogue, Policy, Sanction
 from schoolgate_policy.sanctions import parse_sanctions
+from schoolgate_policy.switch import parse_state
 
 _GATHER_MS = 200  # an editor saves in several steps; judge after the last
 _QUIET_MS = 40
@@ -44,11 +45,14 @@ class _Read:
 
     policy: bytes
     sanctions: bytes
+    state: bytes
     lists: tuple[tuple[int, int], ...]  # modification time (ns) and size of each list file
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(repr((self.policy, self.sanctions, self.lists)).encode()).hexdigest()
+        return hashlib.sha256(
+            repr((self.policy, self.sanctions, self.state, self.lists)).encode()
+        ).hexdigest()
 
 
 class PolicyStore:
@@ -65,6 +69,7 @@ class PolicyStore:
         self._listener = listener
         self._good = state / "last-good" / path.name if state else None
         self._sanctions = state / "sanctions.json" if state else None
+        self._state = state / "state.json" if state else None
         self._catalogue: Catalogue = load_catalogue()
         self._lists: tuple[Path, ...] = ()
         self._seen = ""
@@ -137,7 +142,7 @@ class PolicyStore:
         if self._good is None or not self._good.is_file():
             self._listener.policy_rejected(issues, kept=None)
             raise PolicyError(issues)
-        engine, _ = self._build(_Read(self._good.read_bytes(), self._sanction_bytes(), ()))
+        engine, _ = self._build(_Read(self._good.read_bytes(), *self._control_bytes(), ()))
         self._listener.policy_loaded(engine.policy, ())
         self._listener.policy_rejected(issues, kept=engine.policy.version)
         return engine
@@ -146,13 +151,10 @@ class PolicyStore:
         marks = tuple(
             (mark.st_mtime_ns, mark.st_size) for path in self._lists if (mark := _stat(path)) is not None
         )
-        return _Read(self._path.read_bytes(), self._sanction_bytes(), marks)
+        return _Read(self._path.read_bytes(), *self._control_bytes(), marks)
 
-    def _sanction_bytes(self) -> bytes:
-        try:
-            return self._sanctions.read_bytes() if self._sanctions else b""
-        except (FileNotFoundError, NotADirectoryError):
-            return b""
+    def _control_bytes(self) -> tuple[bytes, bytes]:
+        return _bytes_of(self._sanctions), _bytes_of(self._state)
 
     def _build(self, read: _Read) -> tuple[Engine, tuple[PolicyIssue, ...]]:
         folder = self._path.parent
@@ -162,7 +164,9 @@ class PolicyStore:
         if policy is None:
             raise PolicyError(tuple(issue for issue in issues if issue.severity is Severity.ERROR))
         self._lists = tuple(used)
-        return Engine(policy, self._parse_sanctions(read.sanctions, policy)), tuple(issues)
+        sanctions = self._parse_sanctions(read.sanctions, policy)
+        state = parse_state(read.state, policy) if read.state else None
+        return Engine(policy, sanctions, state), tuple(issues)
 
     def _parse_sanctions(self, data: bytes, policy: Policy) -> tuple[Sanction, ...]:
         if not data or self._sanctions is None:
@@ -190,6 +194,14 @@ class PolicyStore:
                 PolicyIssue(str(self._good), 0, 0, "", f"no copy kept: {error.strerror}", Severity.WARNING),
             )
         return ()
+
+
+def _bytes_of(path: Path | None) -> bytes:
+    """Read a file that the portal writes when there is something to say."""
+    try:
+        return path.read_bytes() if path else b""
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def _stat(path: Path) -> os.stat_result | None:

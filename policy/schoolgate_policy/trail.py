@@ -29,7 +29,7 @@ class Narrator:
         steps = [self._locked()]
         if reason is Reason.LOCKED:
             return tuple(steps)
-        hits = self.compiled.index.look_up(self.decision.host, self.attempt.path)
+        hits = self._hits()
         steps += self._always(hits)
         if reason is Reason.ALWAYS_ALLOW:
             return tuple(steps)
@@ -38,13 +38,21 @@ class Narrator:
             if reason is Reason.SANCTION:
                 return tuple(steps)
         for number, entry in enumerate(self.compiled.entries):
-            if entry.reason not in {Reason.EXCEPTION, Reason.RULE}:
+            if entry.reason is Reason.ALWAYS_ALLOW or (
+                entry.age is not None and entry.age != self.profile.age
+            ):
                 continue
             step = self._entry(number, entry, hits)
             steps.append(step)
             if step.matched and not self._is_page_block(number, entry, hits):
                 return tuple(steps)
         return (*steps, self._otherwise())
+
+    def _hits(self) -> Hits:
+        """Look at a shared name as the service that decided."""
+        hits = self.compiled.index.look_up(self.decision.host, self.attempt.path)
+        service = self.decision.service
+        return next((one for one in hits.shared if one.service and one.service.id == service), hits)
 
     def _locked(self) -> Step:
         matched = self.decision.reason is Reason.LOCKED
@@ -71,13 +79,12 @@ class Narrator:
         return Step("sanction", "", matched=active, because=f"{state} {self._local(sanction.ends)}")
 
     def _entry(self, number: int, entry: Entry, hits: Hits) -> Step:
-        what = f"rules[{entry.rule}]" if entry.rule is not None else f"exception {entry.exception}"
         matched, because = self._why(number, entry, hits)
-        return Step(what, entry.source, matched=matched, because=because)
+        return Step(entry.what, entry.source, matched=matched, because=because)
 
     def _why(self, number: int, entry: Entry, hits: Hits) -> tuple[bool, str]:
         sure, maybe = hits.sure >> number & 1, hits.maybe >> number & 1
-        if not entry.applies_to(self.client):
+        if not entry.applies_to(self.client, self.profile.age):
             return False, f"for {', '.join(sorted(entry.networks | entry.devices))}, not for {self._who()}"
         if not sure and not maybe:
             return False, f"speaks of {_listed(entry)}, not of this"

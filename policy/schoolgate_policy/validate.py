@@ -17,7 +17,7 @@ from schoolgate_policy.schema import PolicyFile
 from schoolgate_policy.yaml_text import Document, KeyPath
 
 _COLLECTIONS = {
-    "networks": 2, "devices": 2, "schedules": 2, "services": 2, "lists": 2, "locked": 2,
+    "networks": 2, "devices": 2, "schedules": 2, "services": 2, "lists": 2, "calendars": 2, "states": 2, "locked": 2,
     "always_allow": 2, "never_inspect": 2, "rules": 2, "exceptions": 2, "calendar": 3,
 }  # fmt: skip
 _STAND_INS: dict[str, Any] = {"version": 1, "school": {"name": "?"}, "unknown_clients": "unknown"}
@@ -62,6 +62,7 @@ def validate(document: Document) -> tuple[Parsed | None, list[PolicyIssue]]:
 
 def _pruned_at(path: tuple[int | str, ...]) -> KeyPath:
     """Find the smallest piece around a problem that the rest of the file can do without."""
+    path = tuple(part for part in path if not str(part).startswith("["))
     return tuple(path[: _COLLECTIONS.get(str(path[0]), 1)]) if path else ()
 
 
@@ -83,7 +84,7 @@ def _without(value: Any, path: KeyPath, bad: set[KeyPath]) -> tuple[Any, dict[Ke
 
 
 def _issue(document: Document, detail: dict[str, Any]) -> PolicyIssue:
-    path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
+    path: KeyPath = tuple(part for part in detail["loc"] if not str(part).startswith("["))
     kind, given = detail["type"], detail.get("input")
     at_key = kind == "extra_forbidden" or "[key]" in detail["loc"]
     return document.issue(path, _message(kind, given, path, detail), at_key=at_key)

@@ -95,7 +95,7 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-class _TooMuch(Exception):  # noqa: N818 - control flow within this file
+class _Unreadable(Exception):  # noqa: N818 - control flow within this file
     def __init__(self, issue: PolicyIssue) -> None:
         super().__init__()
         self.issue = issue
@@ -113,7 +113,9 @@ class _Reader:
         self.marks[path] = Mark(node.start_mark.line + 1, node.start_mark.column + 1)
         self._left -= 1
         if self._left < 0 or len(path) > _MOST_DEPTH:
-            raise _TooMuch(self._issue(node, (), f"more than {_MOST_VALUES} values or {_MOST_DEPTH} levels"))
+            raise _Unreadable(
+                self._issue(node, (), f"more than {_MOST_VALUES} values or {_MOST_DEPTH} levels")
+            )
         match node:
             case MappingNode() if node.tag == _MAP:
                 return self._mapping(node, path)
@@ -161,41 +163,58 @@ class _Reader:
 
 def read_yaml(data: bytes, file: str) -> tuple[Document | None, list[PolicyIssue]]:
     """Parse one YAML document; problems come back as issues, with None where nothing could be read."""
-    text, issue = _decode(data, file)
-    if issue is not None or text is None:
-        return None, [issue] if issue else []
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-    except yaml.YAMLError as error:
-        return None, [_syntax_issue(error, text, file)]
-    except RecursionError:
-        return None, [PolicyIssue(file, 1, 1, "", f"nested deeper than {_MOST_DEPTH} levels")]
-    finally:
-        loader.dispose()
-    if node is None:
-        return None, [PolicyIssue(file, 1, 1, "", "the file is empty")]
-    reader = _Reader(file)
-    try:
-        value = reader.read(node)
-    except _TooMuch as error:
+        text = _decode(data, file)
+        reader = _Reader(file)
+        value = reader.read(_compose(text, file))
+    except _Unreadable as error:
         return None, [error.issue]
     return Document(file, value, reader.marks, reader.keys), reader.issues
 
 
-def _decode(data: bytes, file: str) -> tuple[str | None, PolicyIssue | None]:
+def _compose(text: str, file: str) -> Node:
+    try:
+        if _depth(text) > _MOST_DEPTH:
+            raise _Unreadable(PolicyIssue(file, 1, 1, "", f"nested deeper than {_MOST_DEPTH} levels"))
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        raise _Unreadable(_syntax_issue(error, text, file)) from None
+    if not isinstance(node, Node):
+        raise _Unreadable(PolicyIssue(file, 1, 1, "", "the file is empty"))
+    return node
+
+
+def _depth(text: str) -> int:
+    """Count the levels of a text up to the limit, because libyaml composes by recursion and ends the process."""
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > _MOST_DEPTH:
+                break
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return deepest
+
+
+def _decode(data: bytes, file: str) -> str:
     if len(data) > _MOST_BYTES:
-        return None, PolicyIssue(
-            file, 0, 0, "", f"the file has {len(data)} bytes; at most {_MOST_BYTES} are read"
+        raise _Unreadable(
+            PolicyIssue(file, 0, 0, "", f"the file has {len(data)} bytes; at most {_MOST_BYTES} are read")
         )
     try:
-        return data.decode("utf-8-sig"), None
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
-        return None, PolicyIssue(
-            file, line, column, "", "this is not UTF-8 text; is it another kind of file?"
-        )
+        raise _Unreadable(
+            PolicyIssue(file, line, column, "", "this is not UTF-8 text; is it another kind of file?")
+        ) from None
 
 
 def _syntax_issue(error: yaml.YAMLError, text: str, file: str) -> PolicyIssue:

@@ -302,3 +302,25 @@ def test_explain_and_decide_agree(address: str, host: str, path: str | None, at:
     if decided.exception is not None:
         assert last.what == f"exception {decided.exception}"
     assert all(not step.matched or step is last or "page" in step.because for step in explained.considered)
+
+
+def test_a_shared_name_is_blocked_only_with_all_its_services() -> None:
+    """What Facebook and Instagram share stays open while one of them is open; what one shares with strangers, too."""
+    both = "rules: [{block: [facebook, instagram], reason: no}]\n"
+    staff_may = "exceptions: [{id: R1, allow: instagram, for: staff, until: 2026-11-25, reason: x}]\n"
+    assert judge(both, "static.meta.example").blocked
+    assert not judge(BLOCK_FACEBOOK, "static.meta.example").blocked
+    decision = judge(both + staff_may, "static.meta.example", address=STAFF)
+    assert (decision.verdict, decision.service, decision.exception) == (Verdict.ALLOW, "instagram", "R1")
+    assert decision.valid_until == local("2026-11-26T00:00")
+    assert judge(both + staff_may, "static.meta.example", address=PUPIL).blocked
+    assert not judge("rules: [{block: instagram, reason: no}]\n", "lone.example").blocked
+    assert judge("rules: [{block: meta.example, reason: no}]\n", "meta.example").blocked
+
+
+def test_front_ends_are_blocked_with_their_service_but_not_opened_with_it() -> None:
+    """Another site that shows the same content goes with a block, never with a permission."""
+    assert judge("rules: [{block: twitter, reason: no}]\n", "nitter.example").blocked
+    body = "rules: [{block: twitter, reason: no}]\nexceptions: [{id: R1, allow: twitter, until: 2026-12-01, reason: x}]\n"
+    assert not judge(body, "twitter.com").blocked
+    assert judge(body, "nitter.example").blocked

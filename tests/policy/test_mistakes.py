@@ -124,9 +124,11 @@ def test_a_broken_network_is_not_reported_where_it_is_used() -> None:
         (b"\x89PNG\r\n\x1a\n\x00\x00", "this is not UTF-8 text"),
         (b"version: 1\n\x00", "a character YAML does not allow"),
         (b"a: " + b"[" * 5000 + b"]" * 5000, "levels"),
+        (b"a: " + b"[" * 200_000, "nested deeper than 64 levels"),
+        (b"- " * 200_000, "nested deeper than 64 levels"),
         (b"x: y\n" * 2_000_000, "the file has 10000000 bytes"),
     ],
-    ids=["empty", "comment", "list", "text", "binary", "nul", "deep", "huge"],
+    ids=["empty", "comment", "list", "text", "binary", "nul", "deep", "abyss", "stairs", "huge"],
 )
 def test_what_is_no_policy_at_all(data: bytes, says: str) -> None:
     """A file of another kind is named as such, quickly."""

@@ -48,8 +48,23 @@ def small_catalogue() -> Catalogue:
     services = {
         service.id: service
         for service in (
-            Service("facebook", "Facebook", "social-network", ("facebook.com", "fbcdn.net")),
-            Service("twitter", "Twitter", "social-network", ("t.co", "twitter.com", "x.com")),
+            Service(
+                "facebook", "Facebook", "social-network", ("facebook.com", "fbcdn.net"), ("meta.example",)
+            ),
+            Service(
+                "instagram",
+                "Instagram",
+                "social-network",
+                ("instagram.com",),
+                ("meta.example", "lone.example"),
+            ),
+            Service(
+                "twitter",
+                "Twitter",
+                "social-network",
+                ("t.co", "twitter.com", "x.com"),
+                frontends=("nitter.example",),
+            ),
             Service("youtube", "YouTube", "video", ("youtu.be", "youtube.com")),
             Service("public-doh", "Public DoH", "doh", ("dns.google",)),
             Service("barclays", "Barclays", "banking", ("barclays.co.uk",)),

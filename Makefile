@@ -1,0 +1,62 @@
+# Everything here works on a fresh clone: the virtual environment is made on first use.
+# A stamp in .venv remembers what was installed from, so that a second `make run` starts at once.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMPS  := $(VENV)/.stamps
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS    ?=
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint format bench lock packages clean
+
+help:  ## show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(STAMPS)/run  ## start DNS, proxy and portal on this machine (ARGS="--policy other.yaml" adds options)
+	@exec $(BIN)/schoolgate run $(ARGS)
+
+demo: $(STAMPS)/run  ## play a school day on loopback and check that all parts agree
+	@exec $(BIN)/schoolgate demo $(ARGS)
+
+test: packages $(STAMPS)/dev  ## check everything: style, types, direction of imports, tests
+	$(MAKE) --no-print-directory lint
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: $(STAMPS)/dev  ## check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMPS)/dev  ## put the code into the one style
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+lock: $(STAMPS)/dev  ## pin the newest allowed packages in requirements/, with hashes
+	deploy/lock.sh $(BIN)
+
+packages:  ## install the system packages that tests use (as root on Debian; else says what will be skipped)
+	@deploy/test-packages.sh
+
+clean:  ## remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+
+$(BIN)/python:
+	@deploy/make-venv.sh $(VENV)
+
+$(STAMPS)/run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "installing what Schoolgate needs (once)"
+	@$(PIP) install --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/run
+	@echo "installing what the tests need (once)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@mkdir -p $(STAMPS) && touch $@

@@ -1,0 +1,47 @@
+"""The settings of the sinkhole: everything about the box, nothing about the school."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from schoolgate_policy.model import IPNetwork
+
+type Endpoint = tuple[str, int]  # an IP address as text, and a port
+
+
+@dataclass(frozen=True, slots=True)
+class DnsConfig:
+    """How the sinkhole listens, where it asks, and how long it remembers. Times are seconds."""
+
+    listen: tuple[Endpoint, ...] = (("127.0.0.1", 5353),)
+    upstreams: tuple[Endpoint, ...] = ()  # tried in this order, those that failed lately last
+    # What blocked names resolve to. None: the box's own address on which the query arrived.
+    block_page_v4: IPv4Address | None = None
+    block_page_v6: IPv6Address | None = None
+    # Zones of the school's own, as canonical names: they may hold private addresses and are never special.
+    local_zones: frozenset[str] = frozenset()
+    # Private ranges that names of the internet may resolve to (a stand-in internet, a carrier's NAT).
+    private_allowed: tuple[IPNetwork, ...] = ()
+    trust_ad: bool = False  # pass on the upstream's "authenticated" bit: only over a path nobody can forge
+
+    policy_ttl: int = 60  # how long a client may hold an answer that the policy speaks of
+    longest_ttl: int = 300  # … and any other answer: bounds how late a new rule bites
+    cache_entries: int = 50_000
+    cache_bytes: int = 64 * 1024 * 1024
+    cache_seconds: int = 86_400
+    negative_seconds: int = 10_800  # RFC 2308 section 5: three hours
+    failure_seconds: int = 5  # RFC 9520: at least one second, at most five minutes
+    stale_seconds: int = 86_400  # RFC 8767: one to three days
+    stale_ttl: int = 30
+    stale_after: float = 1.8  # wait this long for the upstream before a stale answer is given
+
+    udp_timeout: float = 1.5
+    tcp_timeout: float = 3.0
+    upstream_deadline: float = 6.0  # for one question, over all upstreams
+    upstream_hold_down: float = 10.0  # an upstream that failed is asked last for so long
+    # The next two together stay below the 1,024 files that a process may open where nobody raised that.
+    max_in_flight: int = 500  # clients' questions waiting for upstreams at once
+
+    tcp_connections: int = 300
+    tcp_idle: float = 10.0
+    tcp_per_client: int = 20
+    tcp_pipeline: int = 64  # unanswered queries on one connection before reading pauses

@@ -1,0 +1,139 @@
+"""What upstream says about a question: remembered, being asked already, or asked now."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from schoolgate_dns.answer import Answer, digest
+from schoolgate_dns.cache import Cache, Found, Key, key_of
+from schoolgate_dns.config import DnsConfig
+from schoolgate_dns.ports import CacheOutcome, DnsCounters
+from schoolgate_dns.query import Query
+from schoolgate_dns.reply import Body, Ede, EdeCode
+from schoolgate_dns.upstream import UpstreamError, Upstreams
+from schoolgate_dns.wire import Rcode, WireError
+from schoolgate_policy.names import suffixes
+from schoolgate_policy.ports import Recorder
+
+_TOLD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN})  # everything else is a failure
+
+
+class Lookup:
+    """Upstream's truth, each question asked once however many want to know."""
+
+    def __init__(
+        self,
+        config: DnsConfig,
+        upstreams: Upstreams,
+        recorder: Recorder,
+        counters: DnsCounters,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._upstreams = upstreams
+        self._recorder = recorder
+        self._counters = counters
+        self._now = monotonic
+        self._cache = Cache(config.cache_entries, config.cache_bytes, config.stale_seconds)
+        # Apart, so that a failure never pushes out an answer that could still be served stale.
+        self._failures = Cache(config.cache_entries // 10 + 1, config.cache_bytes // 10 + 1)
+        self._asking: dict[Key, asyncio.Task[Answer]] = {}
+        self._waiting = 0
+
+    def remembered(self, query: Query) -> Found | None:
+        """Return what can be told at once: a fresh answer, or, while upstream fails, a stale one or the failure."""
+        now = self._now()
+        found = self._cache.get(query, now)
+        if found is not None and not found.stale:
+            self._counters.cache(CacheOutcome.HIT)
+            return found
+        failure = self._failures.get(query, now)
+        if failure is None or failure.stale:
+            return None
+        self._counters.cache(CacheOutcome.STALE if found else CacheOutcome.HIT)
+        return found or failure
+
+    @property
+    def full(self) -> bool:
+        """Whether as many clients' questions wait for upstream as may."""
+        return self._waiting >= self._config.max_in_flight
+
+    def stale(self, query: Query) -> Found | None:
+        """Return a remembered answer whose time is over, for when upstream cannot be asked."""
+        found = self._cache.get(query, self._now())
+        if found is not None:
+            self._counters.cache(CacheOutcome.STALE)
+        return found
+
+    async def find(self, query: Query) -> Found:
+        """Ask upstream; where it is slow (RFC 8767 section 5) or fails, a stale answer is better than none."""
+        self._counters.cache(CacheOutcome.MISS)
+        self._waiting += 1
+        try:
+            return await self._find(query)
+        finally:
+            self._waiting -= 1
+
+    async def _find(self, query: Query) -> Found:
+        task = self._task(query)
+        now = self._now()
+        stale = self._cache.get(query, now)
+        # The task goes on when we stop waiting, or when this client's query is cancelled: others wait for it too.
+        done, _ = await asyncio.wait({task}, timeout=self._config.stale_after if stale else None)
+        answer = task.result() if done else None
+        if answer is not None and answer.rcode in _TOLD:
+            return Found(answer, 0, stale=False)
+        if stale is not None:
+            self._counters.cache(CacheOutcome.STALE)
+            return stale
+        return Found(answer or _failure(), 0, stale=False)
+
+    def _task(self, query: Query) -> asyncio.Task[Answer]:
+        key = key_of(query)
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.create_task(self._ask(query), name="dns-lookup")
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return task
+
+    async def _ask(self, query: Query) -> Answer:
+        """Return upstream's answer, remembered; a failure is an answer too, and never an exception."""
+        try:
+            message = await self._upstreams.exchange(query)
+            own_zone = any(name in self._config.local_zones for name in suffixes(query.host))
+            answer = digest(message, self._config, own_zone=own_zone)
+        except UpstreamError as error:
+            self._recorder.fault("upstream", error)
+            answer = _failure(
+                (Ede(EdeCode.NO_REACHABLE_AUTHORITY, str(error)),), self._config.failure_seconds
+            )
+        except WireError as error:
+            self._recorder.fault("upstream", error)
+            text = f"upstream's answer is malformed: {error}"
+            answer = _failure((Ede(EdeCode.NETWORK_ERROR, text),), self._config.failure_seconds)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must end in SERVFAIL, not in silence
+            self._recorder.fault("dns", error)
+            answer = _failure()
+        if answer.rcode in _TOLD:
+            self._cache.put(query, answer, self._now())
+            return answer
+        return self._remember_failure(query, answer)
+
+    def _remember_failure(self, query: Query, answer: Answer) -> Answer:
+        """Keep a failure for a moment (RFC 9520), so that an outage is not made worse by everybody asking again."""
+        edes = answer.edes or (Ede(EdeCode.NO_REACHABLE_AUTHORITY, "upstream could not answer"),)
+        failure = _failure(edes, self._config.failure_seconds)
+        self._failures.put(query, failure, self._now())
+        return failure
+
+    async def close(self) -> None:
+        """Give up every question that waits."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _failure(edes: tuple[Ede, ...] = (), lifetime: int = 0) -> Answer:
+    return Answer(Rcode.SERVFAIL, Body(), lifetime=lifetime, edes=edes)

@@ -1,0 +1,99 @@
+"""What a blocked name resolves to, and how long any answer may be believed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+
+from schoolgate_dns.config import DnsConfig
+from schoolgate_dns.query import Query
+from schoolgate_dns.reply import Body, Ede, EdeCode, address_body, build, negative_body
+from schoolgate_dns.wire import Qtype, Rcode
+from schoolgate_policy.decision import Attempt, Decision, Reason
+from schoolgate_policy.model import Inspection
+from schoolgate_policy.names import IPAddress
+
+_OPENED = frozenset({Reason.EXCEPTION, Reason.ALWAYS_ALLOW})
+_UNNAMED = frozenset({Reason.OTHERWISE, Reason.SANCTION})
+_SETTLED = frozenset({Reason.OTHERWISE, Reason.ALWAYS_ALLOW})
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """An attempt, the decision on it, and what a DNS answer needs to know beside it.
+
+    `inspection` is the network's, None where the network is unknown. `via_alias` says that not the name asked for
+    was judged, but one that the answer leads to.
+    """
+
+    attempt: Attempt
+    decision: Decision
+    inspection: Inspection | None
+    via_alias: bool = False
+
+    def forbids_alias(self, target: "Ruling") -> bool:
+        """Whether an allowed name may not be answered because of where its answer leads.
+
+        Only what somebody blocked by name counts: that a content network stands on nobody's list of allowed names
+        (`otherwise`, a sanction) is no reason to break an allowed name it serves. What was opened by name is open
+        wherever it leads, short of what nobody can open.
+        """
+        if not target.decision.blocked or target.decision.reason is Reason.LOCKED:
+            return target.decision.blocked
+        return self.decision.reason not in _OPENED and target.decision.reason not in _UNNAMED
+
+    def lease(self, now: datetime, config: DnsConfig) -> int:
+        """Return how many seconds an answer given `now` may live: at least 1 while time is left.
+
+        Names that a rule, an exception or a schedule speaks of are asked again soon, so that a changed policy
+        bites soon; and no answer reaches beyond `valid_until`.
+        """
+        until = self.decision.valid_until
+        if until is None and self.decision.reason in _SETTLED:
+            return config.longest_ttl
+        if until is None:
+            return config.policy_ttl
+        left = int((until - now).total_seconds())
+        return max(1, min(config.policy_ttl, left))
+
+
+def explanation(ruling: Ruling) -> Ede:
+    """Return the extended error of a block: network, the rule's line, and the reason in the policy's words."""
+    decision = ruling.decision
+    where = ", ".join(part for part in (decision.network, decision.source) if part)
+    via = f" (alias of {decision.host})" if ruling.via_alias else ""
+    return Ede(EdeCode.BLOCKED, f"{where}: {decision.message}{via}" if where else f"{decision.message}{via}")
+
+
+def page_address(query: Query, config: DnsConfig, local: IPAddress) -> IPAddress | None:
+    """Return where the block page is for the family the query asks for; None where that family has none.
+
+    `local` is the address of this box that was asked.
+    """
+    own4 = local if isinstance(local, IPv4Address) else None
+    # A link-local address means nothing without an interface, which an AAAA record cannot name.
+    own6 = local if isinstance(local, IPv6Address) and not local.is_link_local else None
+    if query.qtype == Qtype.A:
+        return config.block_page_v4 or own4
+    if query.qtype == Qtype.AAAA:
+        return config.block_page_v6 or own6
+    return None
+
+
+def blocked_reply(
+    query: Query, ruling: Ruling, config: DnsConfig, local: IPAddress, *, now: datetime, limit: int
+) -> bytes:
+    """Build the answer to a blocked name.
+
+    Where the school's devices can show a block page (`needed`, `all`) addresses lead to it, and everything else,
+    HTTPS and SVCB above all, does not exist, so that no client finds another way to connect. Where nothing is
+    opened (`names`) the name itself does not exist.
+    """
+    ttl = min(config.policy_ttl, ruling.lease(now, config))
+    rcode, body = Rcode.NXDOMAIN, Body()
+    if ruling.inspection in {Inspection.NEEDED, Inspection.ALL}:
+        rcode = Rcode.NOERROR
+        address = page_address(query, config, local)
+        body = address_body(address, ttl) if address else Body()
+    if not body.answers:
+        body = negative_body(query, ttl)
+    return build(query, rcode, body, limit=limit, edes=(explanation(ruling),))

@@ -1,0 +1,139 @@
+"""TCP (RFC 7766): many queries on a connection, answered as they are ready, under limits nobody can lean on."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
+
+from schoolgate_dns.config import DnsConfig
+from schoolgate_dns.ports import DnsCounters, Transport
+from schoolgate_dns.resolver import Asker, Resolver
+
+_BACKLOG = 256
+_BUFFER = 8192  # read ahead per connection: bounds memory, and how long one client can keep the loop busy
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """Return a bound, listening, non-blocking socket. Raises OSError where the address or port cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections must not bar a restart
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class TcpListener:
+    """Serves one listening socket until closed; `open_by_client` is shared by all listeners of a server."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        resolver: Resolver,
+        config: DnsConfig,
+        counters: DnsCounters,
+        open_by_client: Counter[str],
+    ) -> None:
+        self._sock = sock
+        self._resolver = resolver
+        self._config = config
+        self._counters = counters
+        self._open = open_by_client
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to answer, on the running loop."""
+        self._server = await asyncio.start_server(
+            self._accepted, sock=self._sock, backlog=_BACKLOG, limit=_BUFFER
+        )
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        peer = writer.get_extra_info("peername")
+        full = self._open.total() >= self._config.tcp_connections
+        if task is None or peer is None or full or self._open[peer[0]] >= self._config.tcp_per_client:
+            self._counters.dropped(Transport.TCP)
+            writer.transport.abort()
+            return
+        client = str(peer[0])
+        self._connections.add(task)
+        self._open[client] += 1
+        try:
+            local = ip_address(writer.get_extra_info("sockname")[0].partition("%")[0])
+            connection = _Connection(reader, writer, Asker(client, local, Transport.TCP), self._config)
+            await connection.serve(self._resolver)
+        except* (OSError, EOFError, TimeoutError):
+            pass  # the client went away, or does not take its answers
+        finally:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]
+            self._connections.discard(task)
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()  # it would wait for ever for a client that reads nothing
+            else:
+                writer.close()
+
+    async def close(self) -> None:
+        """Stop listening and close every connection."""
+        if self._server is None:
+            self._sock.close()
+            return
+        self._server.close()
+        connections = list(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+class _Connection:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asker: Asker, config: DnsConfig
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._asker = asker
+        self._config = config
+        self._slots = asyncio.Semaphore(config.tcp_pipeline)
+
+    async def serve(self, resolver: Resolver) -> None:
+        """Answer until the client closes, is silent for too long, or does not take its answers."""
+        async with asyncio.TaskGroup() as waiting:
+            with suppress(EOFError, TimeoutError):
+                while True:
+                    await self._slots.acquire()
+                    message = await self._read()
+                    outcome = resolver.handle(message, self._asker)
+                    if outcome is None or isinstance(outcome, bytes):
+                        self._slots.release()
+                        await self._write(outcome or b"")
+                    else:
+                        # Slow ones do not hold up the rest: answers leave in the order they are ready.
+                        waiting.create_task(self._finish(outcome))
+
+    async def _read(self) -> bytes:
+        async with asyncio.timeout(self._config.tcp_idle):
+            return await self._reader.readexactly(int.from_bytes(await self._reader.readexactly(2)))
+
+    async def _finish(self, answer: Coroutine[Any, Any, bytes]) -> None:
+        try:
+            await self._write(await answer)
+        finally:
+            self._slots.release()
+
+    async def _write(self, reply: bytes) -> None:
+        if not reply:
+            return
+        self._writer.write(len(reply).to_bytes(2) + reply)
+        async with asyncio.timeout(self._config.tcp_idle):
+            await self._writer.drain()

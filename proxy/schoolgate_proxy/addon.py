@@ -1,0 +1,326 @@
+"""The hooks that put every connection and every request before the policy, and act on the verdict.
+
+Stands before mitmproxy's own NextLayer and TlsConfig, embedded as well as in `mitmdump -s`. Every hook is guarded: a
+failure ends in a block. Nothing is dialled but what a decision approved, at the address that we looked up.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping
+
+from mitmproxy import connection, ctx, http, tls
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.exceptions import AddonHalt
+from mitmproxy.proxy import layer, server_hooks
+from mitmproxy.proxy.mode_specs import TransparentMode
+
+from schoolgate_policy.engine import Engine
+from schoolgate_policy.errors import InvalidHost
+from schoolgate_policy.names import as_ip, canonical_host, parse_address
+from schoolgate_policy.technique import Technique
+from schoolgate_proxy.config import ProxyConfig
+from schoolgate_proxy.connections import Approval, Connection, Connections
+from schoolgate_proxy.guard import guarded
+from schoolgate_proxy.handling import Arrival, Handling, handling_of
+from schoolgate_proxy.judge import Judge
+from schoolgate_proxy.layers import Closed, Kind, kind_of
+from schoolgate_proxy.ports import Counters
+from schoolgate_proxy.requests import Requests
+from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own
+
+_SWEEP_SECONDS = 1.0
+# RFC 8446 6.2: a fatal alert `unrecognized_name`, which browsers show as a refusal instead of trying again.
+_ALERT = b"\x15\x03\x03\x00\x02\x02\x70"
+_DISTRUST = ("unknown ca", "bad certificate", "certificate unknown", "does not trust")
+
+
+class SchoolgateProxy:
+    """The mitmproxy addon."""
+
+    name = "schoolgate"
+
+    def __init__(
+        self, config: ProxyConfig, judge: Judge, counters: Counters, networks: Mapping[str, str]
+    ) -> None:
+        """`networks` maps the full mode specification of a listener to the network it serves."""
+        self._config = config
+        self._judge = judge
+        self._counters = counters
+        self._networks = networks
+        self._connections = Connections()
+        self._upstream = Upstream(config.resolve, config.allowed_upstream, self._listening)
+        self._requests = Requests(config, judge, counters, self._upstream, self._connections)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    # -- life --------------------------------------------------------------------------------------------------
+
+    def running(self) -> None:
+        """Begin to close what a changed verdict no longer allows."""
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+
+    def done(self) -> None:
+        """Stop."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    async def idle(self) -> None:
+        """Wait until no connection is open."""
+        await self._connections.none_open.wait()
+
+    @guarded
+    def client_connected(self, client: connection.Client) -> None:
+        """Take a connection in, unless it was aimed at the redirect port itself."""
+        transparent = isinstance(client.proxy_mode, TransparentMode)
+        arrival = Arrival(
+            str(parse_address(client.peername[0])), self._networks.get(client.proxy_mode.full_spec)
+        )
+        listener = "transparent" if transparent else "explicit"
+        conn = Connection(arrival, listener, lambda: self.close(client))
+        self._connections.opened(client.id, conn)
+        self._counters.connection_opened(listener)
+        if transparent and self._is_own_listener(client.sockname):
+            self._judge.saw(Technique.PROXY_DIRECT, arrival, client.sockname[0])
+            client.error = "refused: this port takes redirected connections only"
+            return
+        conn.expect(self._config.undecided, lambda: None)
+
+    @guarded
+    def client_disconnected(self, client: connection.Client) -> None:
+        """Forget a connection."""
+        conn = self._connections.closed(client.id)
+        if conn is not None:
+            self._counters.connection_closed(conn.listener)
+
+    # -- what the bytes are ------------------------------------------------------------------------------------
+
+    @guarded
+    def next_layer(self, data: layer.NextLayer) -> None:
+        """Choose nothing on too few bytes, and nothing but TLS and HTTP (enforcement A2.5, A2.7)."""
+        received = data.data_client()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+        if not received:
+            return
+        conn = self._connections.of(data.context.client.id)
+        address = data.context.server.address
+        match kind_of(received):
+            case Kind.UNDECIDED:
+                conn.split = True
+                raise AddonHalt
+            case Kind.OTHER:
+                technique = Technique.NON_HTTP_TLS if conn.tls_name else Technique.NON_HTTP
+                self._judge.saw(
+                    technique, conn.arrival, conn.tls_name or conn.connect_name or "", conn.network
+                )
+                data.layer = Closed(data.context)
+            case _ if address is not None and address[1] not in self._config.web_ports:
+                data.layer = Closed(data.context)  # mitmproxy reads some ports as DNS
+            case Kind.HTTP if conn.tls_name and not conn.expecting and data.context.client.alpn != b"h2":
+                conn.expect(self._config.undecided, lambda: None)
+
+    # -- TLS ---------------------------------------------------------------------------------------------------
+
+    @guarded
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Judge a CONNECT request of an explicit proxy's client."""
+        conn = self._connections.of(flow.client_conn.id)
+        if self._requests.connect(flow, conn):
+            conn.expect(self._config.undecided, lambda: None)
+
+    @guarded
+    async def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Judge the server name, then relay, decrypt or refuse."""
+        conn = self._connections.of(data.context.client.id)
+        conn.decided()
+        name = self._tls_name(data, conn)
+        if name is None:
+            self.refuse_tls(data)
+            return
+        address = data.context.server.address
+        port = address[1] if address is not None and address[1] != 80 else 443
+        attempt = self._judge.attempt(conn.arrival, name)
+        decision = self._judge.decide(attempt)
+        conn.network = decision.network
+        handling = handling_of(decision)
+        self._counters.connection_handled(decision.network, handling)
+        if handling is Handling.INSPECT:
+            conn.tls_name = name
+            data.context.server.address = (name, port)
+            conn.expect(self._config.undecided, lambda: None)
+            return
+        self._judge.acted(attempt, decision)
+        anchor = await self._anchor(conn, name, port) if handling is Handling.PASS else None
+        if anchor is None:
+            self.refuse_tls(data)
+            return
+        conn.approved[name, port] = Approval(attempt, decision, anchor)
+        data.context.server.address = (name, port)
+        data.ignore_connection = True
+
+    def _tls_name(self, data: tls.ClientHelloData, conn: Connection) -> str | None:
+        """Return the canonical name a TLS connection is for, or None where it is refused whatever the policy says."""
+        sni = data.client_hello.sni
+        host = str(data.context.server.address[0]) if data.context.server.address else ""
+        technique: Technique | None = None
+        name: str | None = None
+        try:
+            name = canonical_host(sni or conn.connect_name or host)
+        except InvalidHost:
+            technique = Technique.ODD_HOST
+        alpn = data.client_hello.alpn_protocols
+        named = conn.connect_name if conn.connect_name and as_ip(conn.connect_name) is None else None
+        if conn.tls_name is not None:
+            technique = Technique.NON_HTTP_TLS  # TLS in TLS
+        elif b"dot" in alpn or b"doq" in alpn:
+            technique = Technique.DOT if b"dot" in alpn else Technique.DOQ
+        elif conn.listener == "explicit" and conn.connect_name is None:
+            technique = Technique.PROXY_PROTOCOL  # TLS to the proxy itself
+        elif named is not None and name != named:
+            technique = Technique.SNI_MISMATCH
+        if technique is not None:
+            self._judge.saw(technique, conn.arrival, name or host, conn.network)
+            return None
+        if conn.split:
+            self._judge.saw(Technique.SPLIT_HELLO, conn.arrival, name or host)
+        if sni is None and named is None:
+            self._judge.saw(Technique.NO_SNI, conn.arrival, name or host)
+        return name
+
+    async def _anchor(self, conn: Connection, name: str, port: int) -> Anchor | None:
+        try:
+            return await self._upstream.anchor(name, port)
+        except NameNotFound:
+            self._counters.upstream_failed("name")
+        except AddressRefused:
+            self._counters.upstream_failed("address")
+            self._judge.saw(Technique.PRIVATE_ADDRESS, conn.arrival, name, conn.network)
+        return None
+
+    @guarded
+    def tls_established_client(self, data: tls.TlsData) -> None:
+        """Wait for the first request without haste: browsers open connections ahead of need."""
+        self._connections.of(data.context.client.id).decided()
+
+    @guarded
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        """Note a client that does not trust the school's certificate."""
+        conn = self._connections.of(data.context.client.id)
+        conn.decided()
+        if conn.tls_name and any(sign in (data.conn.error or "") for sign in _DISTRUST):
+            self._judge.saw(Technique.CLIENT_DISTRUST, conn.arrival, conn.tls_name, conn.network)
+
+    @guarded
+    def tls_failed_server(self, _data: tls.TlsData) -> None:
+        """Count an upstream whose certificate does not hold."""
+        self._counters.upstream_failed("certificate")
+
+    def refuse_tls(self, data: tls.ClientHelloData) -> None:
+        """End a connection whose ClientHello was read, with an alert that the browser understands."""
+        client = data.context.client
+        if self._connections.of(client.id).tls_name is None:  # else the alert would not be TLS to the client
+            self._write(client, _ALERT)
+        data.context.server.address = None  # nowhere to go: mitmproxy closes the client without dialling
+        data.ignore_connection = True
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    @guarded
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Judge a request before its body."""
+        conn = self._connections.of(flow.client_conn.id)
+        conn.decided()
+        await self._requests.head(flow, conn)
+
+    @guarded
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Let a response through as it comes, without what would lead past the proxy."""
+        self._requests.response(flow)
+
+    @guarded
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """Forget all messages but the last: mitmproxy keeps them for as long as the socket lives."""
+        if flow.websocket is not None:
+            del flow.websocket.messages[:-1]
+
+    # -- upstream ----------------------------------------------------------------------------------------------
+
+    @guarded
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Dial what was approved, at the address that was looked up; refuse all else."""
+        conn = self._connections.of(data.client.id)
+        address = data.server.address
+        approval = conn.approved.get((address[0], address[1])) if address is not None else None
+        if approval is None or self._judge.again(approval.attempt).blocked:
+            data.server.error = "refused: no decision allows this connection"
+            return
+        data.server.address = approval.anchor
+        if data.server.tls:
+            data.server.sni = approval.decision.host
+
+    @guarded
+    def tls_established_server(self, data: tls.TlsData) -> None:
+        """Learn which version of HTTP an upstream speaks."""
+        conn = self._connections.of(data.context.client.id)
+        self._requests.upstream_speaks(conn, data.conn.alpn)
+
+    @guarded
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Remember an address that does not answer."""
+        if isinstance(data.server.address, Anchor):
+            self._upstream.failed(data.server.address)
+            self._counters.upstream_failed("connect")
+
+    # -- the rest ----------------------------------------------------------------------------------------------
+
+    def fault(self, error: Exception) -> None:
+        """Note a failure of ours."""
+        self._judge.fault("proxy", error)
+
+    def close(self, client: connection.Client) -> None:
+        """End a client connection now."""
+        handler = self._server().connections.get(client.id)
+        io = handler.transports.get(client) if handler is not None else None
+        if io is not None and io.handler is not None:
+            io.handler.cancel("closed by the filter")
+
+    def _write(self, client: connection.Client, data: bytes) -> None:
+        handler = self._server().connections.get(client.id)
+        io = handler.transports.get(client) if handler is not None else None
+        if io is not None and isinstance(io.writer, asyncio.StreamWriter) and not io.writer.is_closing():
+            io.writer.write(data)
+
+    @staticmethod
+    def _server() -> Proxyserver:
+        server = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+        if not isinstance(server, Proxyserver):
+            raise TypeError("mitmproxy runs without its proxyserver addon")
+        return server
+
+    def _listening(self) -> list[tuple[str, int]]:
+        return [(host, port) for host, port, *_ in self._server().listen_addrs()]
+
+    def _is_own_listener(self, address: tuple[str, int]) -> bool:
+        ports = {port for _, port in self._listening()}
+        return address[1] in ports and is_own(ipaddress.ip_address(address[0].partition("%")[0]))
+
+    async def _sweep(self) -> None:
+        """Close, once a second, the connections whose approvals no longer hold (design: `valid_until`)."""
+        engine: Engine | None = None
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                before, engine = engine, self._judge.engine
+                for conn in self._connections:
+                    self._sweep_one(conn, everything=before is not engine)
+            except Exception as error:  # noqa: BLE001 - the sweeper outlives a fault, which is noted
+                self.fault(error)
+
+    def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
+        for key, approval in list(conn.approved.items()):
+            if not (everything or self._judge.expired(approval.decision)):
+                continue
+            decision = self._judge.again(approval.attempt)
+            if decision.blocked:
+                self._judge.acted(approval.attempt, decision)
+                conn.close()
+                return
+            conn.approved[key] = Approval(approval.attempt, decision, approval.anchor)

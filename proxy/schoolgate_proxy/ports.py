@@ -1,0 +1,53 @@
+"""The seams between the proxy and the world: what it is handed besides policy, recorder and clock."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from schoolgate_proxy.handling import Handling
+
+type Address = tuple[str, int]  # an IP address as text, and a port
+type Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
+"""Look a canonical host name up: the addresses to try, best first; raises OSError where there are none."""
+
+
+class Counters(Protocol):
+    """Takes note of what the proxy does; must return at once and never raise. Labels come from closed sets."""
+
+    def connection_opened(self, listener: str) -> None:
+        """Count a client connection: `listener` is `explicit` or `transparent`."""
+        ...
+
+    def connection_closed(self, listener: str) -> None:
+        """Count the end of a client connection."""
+        ...
+
+    def connection_handled(self, network: str, handling: Handling) -> None:
+        """Count what was done with a TLS connection once its name was judged."""
+        ...
+
+    def request_answered(self, network: str, status: int) -> None:
+        """Count a request that the proxy answered itself, by the status of its answer."""
+        ...
+
+    def upstream_failed(self, why: str) -> None:
+        """Count an upstream that could not be used: `name`, `address` (refused by us), `connect` or `certificate`."""
+        ...
+
+
+class Uncounted:
+    """Counters for where nobody reads them: the `mitmdump` script."""
+
+    def connection_opened(self, listener: str) -> None:
+        """Do nothing."""
+
+    def connection_closed(self, listener: str) -> None:
+        """Do nothing."""
+
+    def connection_handled(self, network: str, handling: Handling) -> None:
+        """Do nothing."""
+
+    def request_answered(self, network: str, status: int) -> None:
+        """Do nothing."""
+
+    def upstream_failed(self, why: str) -> None:
+        """Do nothing."""

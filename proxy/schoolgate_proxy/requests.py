@@ -1,0 +1,230 @@
+"""Judges requests and answers those that go no further."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mitmproxy import http
+
+from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.errors import InvalidHost
+from schoolgate_policy.names import canonical_host
+from schoolgate_policy.paths import is_canonical
+from schoolgate_policy.technique import Technique
+from schoolgate_proxy import blockpage
+from schoolgate_proxy.config import ProxyConfig
+from schoolgate_proxy.connections import Approval, Connection, Connections
+from schoolgate_proxy.guard import answer
+from schoolgate_proxy.handling import Handling, handling_of
+from schoolgate_proxy.judge import Judge
+from schoolgate_proxy.ports import Counters
+from schoolgate_proxy.request import Refusal, RequestHead, Target, read_target
+from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream
+
+_LARGEST_DISCARDED = 1 << 20  # bytes of a blocked request's body that are read before its answer is sent
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.3: content has no meaning in these
+_HOP_BY_HOP = ("proxy-connection", "proxy-authorization", "http2-settings")
+
+
+class Requests:
+    """Puts request heads before the policy; one object serves all connections."""
+
+    def __init__(
+        self,
+        config: ProxyConfig,
+        judge: Judge,
+        counters: Counters,
+        upstream: Upstream,
+        connections: Connections,
+    ) -> None:
+        self._config = config
+        self._judge = judge
+        self._counters = counters
+        self._upstream = upstream
+        self._connections = connections
+
+    def connect(self, flow: http.HTTPFlow, conn: Connection) -> bool:
+        """Judge a CONNECT request: True where it may go on to be judged by what is inside."""
+        try:
+            host = canonical_host(flow.request.host)
+        except InvalidHost as error:
+            self._refuse(flow, conn, Refusal(400, str(error), Technique.ODD_HOST))
+            return False
+        port = flow.request.port
+        if port not in self._config.web_ports:
+            refusal = Refusal(403, f"port {port} is not open for the web", Technique.PROXY_PROTOCOL, host)
+            self._refuse(flow, conn, refusal)
+            return False
+        attempt = self._judge.attempt(conn.arrival, host)
+        decision = self._judge.decide(attempt)
+        conn.network = decision.network
+        # A page can be shown inside TLS that is opened, and on plain HTTP.
+        if decision.blocked and port != 80 and handling_of(decision) is Handling.REFUSE:
+            self._block(flow, attempt, decision)
+            return False
+        conn.connect_name = host
+        return True
+
+    async def head(self, flow: http.HTTPFlow, conn: Connection) -> None:
+        """Judge a request: it is answered here, or made ready to be forwarded."""
+        if flow.error is not None:  # mitmproxy found the head malformed, and answers it
+            connect = flow.request.method == "CONNECT"
+            technique = Technique.PROXY_PROTOCOL if connect else Technique.SMUGGLING
+            self._judge.saw(technique, conn.arrival, conn.tls_name or "", conn.network)
+            return
+        target = read_target(_head_of(flow, conn), self._config.web_ports)
+        if isinstance(target, Refusal):
+            self._refuse(flow, conn, target)
+            return
+        attempt = self._judge.attempt(conn.arrival, target.host, target.path)
+        decision = self._judge.decide(attempt)
+        conn.network = decision.network
+        fronted = flow.client_conn.tls and target.host != conn.tls_name
+        if decision.blocked:
+            for technique in self._tricks(attempt, fronted=fronted):
+                self._judge.saw(technique, conn.arrival, target.host, decision.network)
+            self._block(flow, attempt, decision)
+        elif fronted:
+            message = "this connection was opened for another name"
+            self._refuse(flow, conn, Refusal(421, message, Technique.FRONTING, target.host))
+        else:
+            await self._forward(flow, conn, target, attempt, decision)
+
+    def _tricks(self, attempt: Attempt, *, fronted: bool) -> Iterator[Technique]:
+        """Name the ways round the filter in a request that the engine blocks."""
+        if fronted:
+            yield Technique.FRONTING
+        if (
+            not is_canonical(attempt.path or "/")
+            and self._judge.decide(replace(attempt, path=None)).path_decides
+        ):
+            yield Technique.PATH_TRICK
+
+    async def _forward(
+        self, flow: http.HTTPFlow, conn: Connection, target: Target, attempt: Attempt, decision: Decision
+    ) -> None:
+        anchor = await self._find(flow, conn, target)
+        if anchor is None:
+            return
+        self._judge.acted(attempt, decision)
+        conn.approved[target.host, target.port] = Approval(attempt, decision, anchor)
+        request = flow.request
+        request.data.host, request.data.port = target.host, target.port
+        if request.is_http2:
+            request.data.authority = target.authority.encode()
+            if "host" in request.headers:
+                request.headers["host"] = target.authority
+        else:
+            request.data.authority = b""
+            request.headers["host"] = target.authority
+        for name in _HOP_BY_HOP:
+            request.headers.pop(name, None)
+        if "websocket" not in request.headers.get("upgrade", "").lower():
+            request.headers.pop("upgrade", None)
+        request.stream = True
+        if request.is_http2 and "content-length" not in request.headers:
+            self._mind_the_framing(flow, conn)
+
+    @staticmethod
+    def _mind_the_framing(flow: http.HTTPFlow, conn: Connection) -> None:
+        """Keep the body of an HTTP/2 request without a length from becoming a request of its own.
+
+        mitmproxy 12.2.3 writes such a body bare to an HTTP/1 upstream. Whether the upstream speaks HTTP/1 is known
+        only once it is connected (`upstream_speaks`).
+        """
+        if flow.request.method in _WITHOUT_BODY:
+            flow.request.stream = lambda _: b""
+        else:
+            conn.unframed.add(flow)
+
+    @staticmethod
+    def upstream_speaks(conn: Connection, alpn: bytes | None) -> None:
+        """Frame the waiting requests as the upstream's version of HTTP wants it (RFC 9112 6.1, RFC 9113 8.2.2)."""
+        for flow in conn.unframed:
+            if alpn == b"h2":
+                flow.request.headers.pop("transfer-encoding", None)
+            else:
+                flow.request.headers["transfer-encoding"] = "chunked"
+
+    async def _find(self, flow: http.HTTPFlow, conn: Connection, target: Target) -> Anchor | None:
+        """Look the address up, or answer the request with why there is none."""
+        try:
+            return await self._upstream.anchor(target.host, target.port)
+        except NameNotFound:
+            self._counters.upstream_failed("name")
+            self._notice(flow, 502, "This site was not found", f"There is no site called {target.host}.")
+        except AddressRefused:
+            self._counters.upstream_failed("address")
+            refusal = Refusal(
+                403, "this address is not on the internet", Technique.PRIVATE_ADDRESS, target.host
+            )
+            self._refuse(flow, conn, refusal)
+        return None
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Let a response through unread as it arrives, without what would lead past the proxy."""
+        response = flow.response
+        if response is None:
+            return
+        response.headers.pop("alt-svc", None)
+        if response.status_code == 101 and response.headers.get("upgrade", "").lower() != "websocket":
+            raise ValueError("the upstream changes to a protocol that was not asked for")
+        response.stream = True
+
+    def _block(self, flow: http.HTTPFlow, attempt: Attempt, decision: Decision) -> None:
+        self._judge.acted(attempt, decision)
+        page = blockpage.render(
+            decision,
+            self._judge.policy,
+            now=attempt.at,
+            opens_at=self._judge.engine.opens_at(attempt),
+            ask_url=self._config.ask_url,
+            accept=flow.request.headers.get("accept", ""),
+            sec_fetch_dest=flow.request.headers.get("sec-fetch-dest", ""),
+        )
+        self._answer(flow, page, decision.network)
+
+    def _refuse(self, flow: http.HTTPFlow, conn: Connection, refusal: Refusal) -> None:
+        self._judge.saw(refusal.technique, conn.arrival, refusal.host, conn.network)
+        self._notice(
+            flow, refusal.status, "This request was refused", refusal.message.capitalize() + ".", conn.network
+        )
+
+    def _notice(self, flow: http.HTTPFlow, status: int, title: str, lead: str, network: str = "") -> None:
+        page = blockpage.render_notice(
+            status,
+            title,
+            lead,
+            self._judge.policy.school.name,
+            accept=flow.request.headers.get("accept", ""),
+            sec_fetch_dest=flow.request.headers.get("sec-fetch-dest", ""),
+        )
+        self._answer(flow, page, network)
+
+    def _answer(self, flow: http.HTTPFlow, page: blockpage.BlockResponse, network: str) -> None:
+        self._counters.request_answered(network, page.status)
+        answer(flow, page)
+        if _may_be_long(flow.request) and flow.killable:
+            flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+
+
+def _may_be_long(request: http.Request) -> bool:
+    if "transfer-encoding" in request.headers:
+        return True
+    return int(request.headers.get("content-length", "0")) > _LARGEST_DISCARDED
+
+
+def _head_of(flow: http.HTTPFlow, conn: Connection) -> RequestHead:
+    request = flow.request
+    authority = request.authority
+    if conn.listener == "explicit" and conn.connect_name is None:
+        # mitmproxy has moved an absolute-form target into host and port by now.
+        host = f"[{request.host}]" if ":" in request.host else request.host
+        authority = f"{host}:{request.port}"
+    return RequestHead(
+        method=request.method,
+        authority=authority,
+        path=request.path,
+        headers=list(request.headers.items(multi=True)),  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+        http2=request.is_http2,
+        tls=flow.client_conn.tls,
+    )

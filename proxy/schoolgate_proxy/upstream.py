@@ -1,0 +1,151 @@
+"""Finds the address behind a judged name, and refuses those that no client may reach through the proxy.
+
+The client's own idea of the address is never used (re-anchoring), and what a name resolves to is checked before
+anything is dialled: private, link-local, loopback, multicast and reserved ranges, and every address of this box.
+"""
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Self
+
+from schoolgate_policy.model import IPNetwork
+from schoolgate_policy.names import IPAddress, as_ip
+from schoolgate_proxy.ports import Address, Resolve
+
+_CACHE_SIZE = 4096
+_CACHE_SECONDS = 30.0
+_LOOKUP_SECONDS = 5.0
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 2.1: the last 32 bits are an IPv4 address
+
+
+class NameNotFound(OSError):  # noqa: N818 - reads as what it is where it is caught
+    """A name that has no address."""
+
+
+class AddressRefused(OSError):  # noqa: N818
+    """A name or literal whose every address lies where no client may go."""
+
+
+class Anchor(tuple[str, int]):  # noqa: SLOT001 - a tuple of variable size has no room for a slot
+    """An upstream address: to mitmproxy's connection pool the judged name and port, to the dialler an IP address.
+
+    mitmproxy reuses an upstream connection where the address compares equal, and dials `*address`. Replacing a
+    name by an address would lose the reuse; so an anchor compares and hashes as `(name, port)` and unpacks as
+    the address that was looked up and checked.
+    """
+
+    dialled: Address
+
+    def __new__(cls, name: str, port: int, dialled: Address) -> Self:
+        """Make an anchor for `name` and `port` that is dialled at `dialled`."""
+        anchor = super().__new__(cls, (name, port))
+        anchor.dialled = dialled
+        return anchor
+
+    def __iter__(self) -> Iterator[str | int]:
+        """Yield what is dialled: IP address and port."""
+        return iter(self.dialled)
+
+
+async def system_resolve(name: str, port: int) -> Sequence[Address]:
+    """Look a name up with the system's resolver, in the order it prefers (RFC 6724)."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        name, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+    )
+    return [(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in found]
+
+
+def is_own(address: IPAddress) -> bool:
+    """Whether this machine has the address: exactly those can be bound."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+        return True
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether the address is one of the open internet, also where it embeds an IPv4 address."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if inner is None and address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None and not is_public(inner):
+            return False
+    return address.is_global and not address.is_multicast
+
+
+class Upstream:
+    """Looks names up, remembers the answers for half a minute, and hands out only addresses that may be dialled."""
+
+    def __init__(
+        self,
+        resolve: Resolve | None,
+        allowed: tuple[IPNetwork, ...],
+        own_listeners: Callable[[], Sequence[Address]],
+    ) -> None:
+        self._resolve: Resolve = resolve or system_resolve
+        self._allowed = allowed
+        self._own_listeners = own_listeners
+        self._cache: OrderedDict[tuple[str, int], tuple[float, Anchor]] = OrderedDict()
+        self._failed: set[Address] = set()
+
+    async def anchor(self, name: str, port: int) -> Anchor:
+        """Return the address for a canonical host.
+
+        Raises:
+            NameNotFound: it has none, or the resolver did not answer within five seconds.
+            AddressRefused: all it has are private, reserved or our own.
+
+        """
+        now = asyncio.get_running_loop().time()
+        known = self._cache.get((name, port))
+        if known is not None and known[0] > now and known[1].dialled not in self._failed:
+            return known[1]
+        found = await self._look_up(name, port)
+        usable = [address for address in found if self._may_dial(address)]
+        if not usable:
+            raise AddressRefused(f"{name} has only addresses that may not be reached from here")
+        fresh = [address for address in usable if address not in self._failed]
+        if not fresh:
+            self._failed.difference_update(usable)
+        anchor = Anchor(name, port, (fresh or usable)[0])
+        self._remember((name, port), now + _CACHE_SECONDS, anchor)
+        return anchor
+
+    def failed(self, anchor: Anchor) -> None:
+        """Note that an address did not answer: the next attempt tries another, where there is one."""
+        if len(self._failed) < _CACHE_SIZE:
+            self._failed.add(anchor.dialled)
+        else:
+            self._failed.clear()
+
+    async def _look_up(self, name: str, port: int) -> Sequence[Address]:
+        if as_ip(name) is not None:
+            return [(name, port)]
+        try:
+            found = await asyncio.wait_for(self._resolve(name, port), _LOOKUP_SECONDS)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            raise NameNotFound(f"{name} cannot be looked up: {error}") from error
+        if not found:
+            raise NameNotFound(f"{name} has no address")
+        return found
+
+    def _remember(self, key: tuple[str, int], until: float, anchor: Anchor) -> None:
+        self._cache[key] = (until, anchor)
+        self._cache.move_to_end(key)
+        if len(self._cache) > _CACHE_SIZE:
+            self._cache.popitem(last=False)
+
+    def _may_dial(self, target: Address) -> bool:
+        address = ip_address(target[0].partition("%")[0])
+        if target[1] in {port for _, port in self._own_listeners()} and is_own(address):
+            return False
+        if any(address.version == network.version and address in network for network in self._allowed):
+            return True
+        return is_public(address) and not is_own(address)

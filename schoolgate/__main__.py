@@ -1,0 +1,5 @@
+"""`python -m schoolgate`."""
+
+from schoolgate.cli import main
+
+main()

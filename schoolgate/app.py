@@ -1,0 +1,187 @@
+"""The composition root: the only place where the parts meet the settings, the policy and one another.
+
+Each `build_*` imports its part when it is called, so that a process loads only what it runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from schoolgate.part import CannotStart, Part, Server, Surroundings
+from schoolgate.settings import Endpoint, Settings, system_resolvers
+
+if TYPE_CHECKING:
+    from schoolgate_dns.config import DnsConfig
+    from schoolgate_dns.server import DnsServer
+    from schoolgate_exceptions.ports import Page
+    from schoolgate_exceptions.server import PortalServer
+    from schoolgate_policy.decision import Attempt, Decision
+    from schoolgate_policy.engine import Engine
+    from schoolgate_proxy.ports import Resolve
+    from schoolgate_proxy.server import ProxyServer
+
+
+def dns_config(settings: Settings) -> "DnsConfig":
+    """Return the sinkhole's settings; without upstreams it asks the system's resolvers."""
+    from schoolgate_dns.config import DnsConfig
+
+    pages = [ip_address(text) for text in settings.dns.block_page_address]
+    return DnsConfig(
+        listen=settings.dns.listen,
+        upstreams=settings.dns.upstreams or system_resolvers(),
+        block_page_v4=next((page for page in pages if isinstance(page, IPv4Address)), None),
+        block_page_v6=next((page for page in pages if isinstance(page, IPv6Address)), None),
+        local_zones=frozenset(settings.dns.local_zones),
+        private_allowed=settings.internal,
+    )
+
+
+def build_dns(around: Surroundings) -> Server:
+    """Put the sinkhole together."""
+    from schoolgate.metrics_dns import DnsMetrics
+    from schoolgate_dns.server import DnsServer
+
+    config = dns_config(around.settings)
+    counters = DnsMetrics(around.metrics.registry)
+    return _Dns(DnsServer(config, around.store, around.recorder, counters, around.clock))
+
+
+def build_proxy(around: Surroundings) -> Server:
+    """Put the web proxy together."""
+    from schoolgate.metrics_proxy import ProxyMetrics
+    from schoolgate_proxy.config import ProxyConfig
+    from schoolgate_proxy.server import ProxyServer
+
+    settings = around.settings.proxy
+    _check_networks(settings.transparent, around.store.engine)
+    config = ProxyConfig(
+        state=around.settings.state,
+        explicit=(settings.explicit,),
+        transparent={network: ("", port) for network, port in settings.transparent.items()},
+        upstream_ca=settings.upstream_ca,
+        allowed_upstream=around.settings.internal,
+        resolve=_lookup(around),
+    )
+    counters = ProxyMetrics(around.metrics.registry)
+    return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
+
+
+def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:
+    known = engine.policy.networks
+    for network in transparent:
+        if network not in known:
+            raise CannotStart(
+                f"proxy.transparent.{network}: no such network in the policy; available: {', '.join(known)}"
+            )
+
+
+def _lookup(around: Surroundings) -> "Resolve | None":
+    """Return how the proxy looks names up: as the sinkhole does, or by the system where no upstream is set."""
+    from schoolgate.lookup import UpstreamLookup
+    from schoolgate.metrics_dns import DnsMetrics
+    from schoolgate_dns.upstream import Upstreams
+
+    if not around.settings.dns.upstreams:
+        return None
+    return UpstreamLookup(Upstreams(dns_config(around.settings), DnsMetrics(around.metrics.registry)))
+
+
+def build_portal(around: Surroundings) -> Server:
+    """Put the portal together; the block page is the proxy's."""
+    from schoolgate.metrics_portal import PortalMetrics
+    from schoolgate_exceptions.ports import PortalConfig
+    from schoolgate_exceptions.server import PortalServer
+
+    settings = around.settings.portal
+    config = PortalConfig(settings.listen, _own_host(settings.url))
+    return _Portal(
+        PortalServer(
+            config,
+            around.store,
+            around.recorder,
+            PortalMetrics(around.metrics.registry),
+            around.clock,
+            block_page,
+        )
+    )
+
+
+def _own_host(url: str) -> str | None:
+    return urlsplit(url).hostname if url else None
+
+
+def block_page(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> "Page":
+    """Return the proxy's block page, for the portal."""
+    from schoolgate_exceptions.ports import Page
+    from schoolgate_proxy.blockpage import render
+
+    page = render(
+        decision,
+        engine.policy,
+        now=attempt.at,
+        opens_at=engine.opens_at(attempt),
+        accept=accept,
+        sec_fetch_dest=dest,
+    )
+    return Page(page.status, page.headers, page.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dns:
+    server: "DnsServer"
+
+    async def start(self) -> None:
+        await self.server.start()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+    def listening(self) -> dict[str, str]:
+        return _numbered("dns", [str(Endpoint(*at)) for at in self.server.addresses])
+
+
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    server: "ProxyServer"
+
+    async def start(self) -> None:
+        await self.server.start()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+    def listening(self) -> dict[str, str]:
+        found = self.server.addresses
+        explicit = [str(Endpoint(*one.address)) for one in found if one.network is None]
+        transparent = {f"proxy_{one.network}": str(Endpoint(*one.address)) for one in found if one.network}
+        return {**_numbered("proxy", explicit), **transparent}
+
+
+@dataclass(frozen=True, slots=True)
+class _Portal:
+    server: "PortalServer"
+
+    async def start(self) -> None:
+        await self.server.start()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+    def listening(self) -> dict[str, str]:
+        return {"portal": str(Endpoint(*self.server.address))}
+
+
+def _numbered(name: str, addresses: list[str]) -> dict[str, str]:
+    return {f"{name}{number or ''}": at for number, at in enumerate(addresses)}
+
+
+PARTS: dict[str, Part] = {
+    part.name: part
+    for part in (
+        Part("dns", "dns.listen", build_dns),
+        Part("proxy", "proxy.explicit", build_proxy),
+        Part("portal", "portal.listen", build_portal),
+    )
+}

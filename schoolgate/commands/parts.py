@@ -1,0 +1,58 @@
+"""`schoolgate dns`, `proxy`, `portal`: one part alone, as systemd starts them."""
+
+from pathlib import Path
+
+import typer
+
+from schoolgate.commands.options import (
+    DEFAULT_POLICY,
+    PolicyFile,
+    SettingsFile,
+    StateFolder,
+    read_settings,
+    refuse,
+)
+
+
+def dns(
+    policy: PolicyFile = DEFAULT_POLICY, state: StateFolder = None, settings: SettingsFile = None
+) -> None:
+    """Run the DNS sinkhole alone."""
+    _serve("dns", policy, state, settings)
+
+
+def proxy(
+    policy: PolicyFile = DEFAULT_POLICY, state: StateFolder = None, settings: SettingsFile = None
+) -> None:
+    """Run the web proxy alone."""
+    _serve("proxy", policy, state, settings)
+
+
+def portal(
+    policy: PolicyFile = DEFAULT_POLICY, state: StateFolder = None, settings: SettingsFile = None
+) -> None:
+    """Run the portal alone: the school's own pages, and the block page for plain HTTP."""
+    _serve("portal", policy, state, settings)
+
+
+def _serve(name: str, policy: Path, state: Path | None, settings_file: Path | None) -> None:
+    import asyncio
+
+    from schoolgate import logs
+    from schoolgate.app import PARTS
+    from schoolgate.parent import end_with_parent
+    from schoolgate.part import CannotStart, serve
+    from schoolgate_policy.errors import PolicyError
+
+    end_with_parent()
+    settings = read_settings(settings_file, state)
+    writer = logs.configure(settings.log.level, name)
+    try:
+        asyncio.run(serve(PARTS[name], settings, policy, writer))
+    except PolicyError as error:
+        writer.close()
+        refuse(error.issues)
+    except CannotStart as error:
+        writer.close()
+        refuse([error])
+    raise typer.Exit(0)

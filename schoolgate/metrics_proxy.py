@@ -1,0 +1,59 @@
+"""What the proxy counts (`schoolgate_proxy.ports.Counters`), as metrics."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from schoolgate_proxy.handling import Handling
+
+
+class ProxyMetrics:
+    """Counts what the proxy does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._connections = Counter(
+            "schoolgate_proxy_connections", "Client connections taken in.", ["listener"], registry=registry
+        )
+        self._open = Gauge(
+            "schoolgate_proxy_connections_open",
+            "Client connections open now.",
+            ["listener"],
+            registry=registry,
+        )
+        self._handled = Counter(
+            "schoolgate_proxy_tls_connections",
+            "TLS connections, by what was done once the name was judged.",
+            ["network", "handling"],
+            registry=registry,
+        )
+        self._answers = Counter(
+            "schoolgate_proxy_answers",
+            "Requests that the proxy answered itself, such as with the block page.",
+            ["network", "status"],
+            registry=registry,
+        )
+        self._failures = Counter(
+            "schoolgate_proxy_upstream_failures",
+            "Upstreams that could not be used.",
+            ["why"],
+            registry=registry,
+        )
+
+    def connection_opened(self, listener: str) -> None:
+        """Count a client connection."""
+        self._connections.labels(listener).inc()
+        self._open.labels(listener).inc()
+
+    def connection_closed(self, listener: str) -> None:
+        """Count the end of a client connection."""
+        self._open.labels(listener).dec()
+
+    def connection_handled(self, network: str, handling: Handling) -> None:
+        """Count what was done with a TLS connection."""
+        self._handled.labels(network, handling).inc()
+
+    def request_answered(self, network: str, status: int) -> None:
+        """Count a request that the proxy answered itself."""
+        self._answers.labels(network, status).inc()
+
+    def upstream_failed(self, why: str) -> None:
+        """Count an upstream that could not be used."""
+        self._failures.labels(why).inc()

@@ -1,0 +1,60 @@
+"""Takes note of what enforcement points did: metrics, and at debug level the access line.
+
+A recorder never raises and never waits: recording must not delay or change what was decided.
+"""
+
+import structlog
+
+from schoolgate.metrics import Metrics
+from schoolgate_policy.decision import Attempt, Decision
+
+_log = structlog.get_logger()
+
+
+class MetricsRecorder:
+    """The `Recorder` of `schoolgate_policy.ports`: counts, and names people only in the debug log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def decision(self, attempt: Attempt, decision: Decision) -> None:
+        """Record one verdict that was acted upon."""
+        try:
+            self._metrics.decision(attempt, decision)
+            _log.debug(
+                f"{attempt.point}.decided",
+                verdict=decision.verdict,
+                reason=decision.reason,
+                network=decision.network,
+                address=attempt.address,
+                host=decision.host,
+                source=decision.source,
+                service=decision.service,
+            )
+        except Exception as error:  # noqa: BLE001 - see the module's rule
+            self.fault("record", error)
+
+    def technique(self, technique: str, network: str, address: str, host: str) -> None:
+        """Record that a known way round the filter was seen."""
+        try:
+            self._metrics.technique(technique, network)
+            _log.debug("attempt.seen", technique=technique, network=network, address=address, host=host)
+        except Exception as error:  # noqa: BLE001 - see the module's rule
+            self.fault("record", error)
+
+    def fault(self, area: str, error: Exception) -> None:
+        """Record a failure of ours that ended in a block; the log names the kind of error, not whom it met."""
+        try:
+            self._metrics.fault(area)
+            _log.error(f"{area}.failed", error=type(error).__name__, where=_where(error))
+            _log.debug("fault.details", area=area, exc_info=error)
+        except Exception:  # noqa: BLE001 - there is nobody left to tell
+            return
+
+
+def _where(error: Exception) -> str:
+    """Return the file and line that raised, without the values in the message: they may name people."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else ""

@@ -1,0 +1,199 @@
+"""The settings of the box: where things listen, whom they ask, where they keep what they must remember.
+
+What the school decides stands in policy.yaml, not here. Every setting has a default that works on one machine;
+`schoolgate.toml` overrides it, and an environment variable named after the key overrides both
+(`SCHOOLGATE_DNS_LISTEN` for `listen` in `[dns]`).
+"""
+
+import contextlib
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from schoolgate_policy.names import canonical_host
+
+
+class Endpoint(NamedTuple):
+    """An IP address and a port; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_endpoint(text: object) -> object:
+    """Read `127.0.0.1:5353` or `[::1]:5353`."""
+    if isinstance(text, Endpoint):
+        return text
+    if not isinstance(text, str):
+        raise ValueError(f'`{text}` is not ADDRESS:PORT in quotes, such as "127.0.0.1:5353"')  # noqa: TRY004 - pydantic
+    match = re.fullmatch(r"\[(?P<six>[^\]]+)\]:(?P<p6>\d+)|(?P<four>[^:]+):(?P<p4>\d+)", text)
+    if not match:
+        raise ValueError(f"`{text}` is not ADDRESS:PORT, such as 127.0.0.1:5353 or [::1]:5353")
+    host, port = match["six"] or match["four"], int(match["p6"] or match["p4"])
+    if port > 65535:
+        raise ValueError(f"`{text}`: a port is at most 65535")
+    try:
+        return Endpoint(str(ip_address(host)), port)
+    except ValueError:
+        raise ValueError(f"`{text}`: `{host}` is not an IP address") from None
+
+
+def _parse_upstream(value: object) -> object:
+    """Read `192.0.2.53`, `2001:db8::53`, or either with a port; the port is 53 where none is given."""
+    with contextlib.suppress(ValueError):
+        return Endpoint(str(ip_address(value)), 53) if isinstance(value, str) else parse_endpoint(value)
+    try:
+        return parse_endpoint(value)
+    except ValueError:
+        raise ValueError(
+            f"`{value}` is not a resolver: ADDRESS or ADDRESS:PORT, such as 9.9.9.9 or [2620:fe::fe]:53"
+        ) from None
+
+
+def _parse_url(text: object) -> object:
+    if isinstance(text, str) and text and not re.fullmatch(r"https?://[^/\s]+/?", text):
+        raise ValueError(f"`{text}` is not the address of a site, such as http://filter.school.example")
+    return text
+
+
+def _parse_address(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"`{text}` is not an IP address") from None
+
+
+def _parse_range(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(f"`{text}` is not a range of addresses such as 10.1.2.0/24") from None
+
+
+def _parse_zone(text: object) -> object:
+    return canonical_host(text) if isinstance(text, str) else text
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _split_pairs(value: object) -> object:
+    """Read `staff=8410,pupils=8420`, the spelling of a table in an environment variable."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    return {key.strip(): int(text) if text.strip().isdigit() else text.strip() for key, _, text in pairs}
+
+
+type ListenAt = Annotated[Endpoint, BeforeValidator(parse_endpoint)]
+type Upstream = Annotated[Endpoint, BeforeValidator(_parse_upstream)]
+type Address = Annotated[str, BeforeValidator(_parse_address)]
+type Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_range)]
+type Zone = Annotated[str, BeforeValidator(_parse_zone)]
+type Port = Annotated[int, Field(ge=0, le=65535)]
+type Workers = Annotated[int, Field(ge=1, le=1)]  # one process for each part
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DnsSettings(_Section):
+    """`[dns]`: the sinkhole."""
+
+    listen: Annotated[tuple[ListenAt, ...], BeforeValidator(_split), Field(min_length=1)] = (
+        Endpoint("127.0.0.1", 5353),
+    )
+    upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_split)] = ()  # none: the system's resolvers
+    workers: Workers = 1
+    # What blocked names resolve to, an IPv4 and an IPv6 address; none: the address of ours that was asked.
+    block_page_address: Annotated[tuple[Address, ...], BeforeValidator(_split)] = ()
+    local_zones: Annotated[tuple[Zone, ...], BeforeValidator(_split)] = ()  # the school's own
+
+
+class ProxySettings(_Section):
+    """`[proxy]`: the web proxy."""
+
+    explicit: ListenAt = Endpoint("127.0.0.1", 8080)
+    transparent: Annotated[dict[str, Port], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
+    upstream_ca: Path | None = None
+    workers: Workers = 1
+
+
+class PortalSettings(_Section):
+    """`[portal]`: the pages that people see."""
+
+    listen: ListenAt = Endpoint("127.0.0.1", 8000)
+    url: Annotated[str, BeforeValidator(_parse_url)] = ""  # empty: http:// and `listen`
+
+
+class MetricsSettings(_Section):
+    """`[metrics]`: where each part serves /metrics, /livez and /readyz."""
+
+    dns: ListenAt = Endpoint("127.0.0.1", 9153)
+    proxy: ListenAt = Endpoint("127.0.0.1", 9154)
+    portal: ListenAt = Endpoint("127.0.0.1", 9155)
+
+
+class LogSettings(_Section):
+    """`[log]`: what is said on stderr. `debug` names people's addresses and the hosts they ask for."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(_Section):
+    """All settings of the box."""
+
+    state: Path = Path("state")
+    # Private addresses that names may resolve to and that the proxy may reach: the school's own servers.
+    internal: Annotated[tuple[Range, ...], BeforeValidator(_split)] = ()
+    dns: DnsSettings = DnsSettings()
+    proxy: ProxySettings = ProxySettings()
+    portal: PortalSettings = PortalSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _no_port_twice(self) -> "Settings":
+        named = {
+            **{f"dns.listen[{i}]": at for i, at in enumerate(self.dns.listen)},
+            "proxy.explicit": self.proxy.explicit,
+            "portal.listen": self.portal.listen,
+            "metrics.dns": self.metrics.dns,
+            "metrics.proxy": self.metrics.proxy,
+            "metrics.portal": self.metrics.portal,
+        }
+        seen: dict[Endpoint, str] = {}
+        for key, endpoint in named.items():
+            if endpoint.port and (other := seen.setdefault(endpoint, key)) != key:
+                raise ValueError(f"{key} and {other} are both {endpoint}; each needs a port of its own")
+        return self
+
+
+def system_resolvers(file: Path = Path("/etc/resolv.conf")) -> tuple[Endpoint, ...]:
+    """Return the addresses of the system's own resolvers, in order; none if the file cannot be read."""
+    try:
+        lines = file.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()
+    found = []
+    for line in lines:
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            try:
+                found.append(Endpoint(str(ip_address(words[1])), 53))
+            except ValueError:
+                continue  # no address at all
+    return tuple(found)

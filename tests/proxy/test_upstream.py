@@ -1,0 +1,104 @@
+"""Which addresses are dialled: looked up by us, public, not our own."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own, is_public
+
+
+def _upstream(
+    found: dict[str, list[tuple[str, int]]], asked: list[str] | None = None, **kwargs: Any
+) -> Upstream:
+    async def resolve(name: str, _port: int) -> Sequence[tuple[str, int]]:
+        if asked is not None:
+            asked.append(name)
+        return found.get(name, [])
+
+    return Upstream(resolve, kwargs.get("allowed", ()), lambda: kwargs.get("own", []))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),
+        *("224.0.0.1", "255.255.255.255", "198.51.100.1", "::1", "::", "fe80::1", "fd00::1", "ff02::1"),
+        *("::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:0a00:0001::1"),
+    ],
+)
+def test_private_and_reserved_addresses_are_not_public(address: str) -> None:
+    """No private, reserved or multicast address passes, nor one hidden in IPv6."""
+    assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "64:ff9b::101:101"])
+def test_addresses_of_the_open_internet_are_public(address: str) -> None:
+    """Ordinary addresses pass, also through NAT64."""
+    assert is_public(ip_address(address))
+
+
+def test_own_addresses_are_known() -> None:
+    """Every address of this machine is its own, others are not."""
+    assert is_own(ip_address("127.0.0.1"))
+    assert not is_own(ip_address("192.0.2.55"))
+
+
+def test_private_answers_are_left_out() -> None:
+    """Of a mixed answer only the public addresses are used; of a private one none (rebinding)."""
+    upstream = _upstream({"mixed": [("10.0.0.1", 80), ("1.1.1.1", 80)], "rebind": [("127.0.0.1", 80)]})
+    anchor = asyncio.run(upstream.anchor("mixed", 80))
+    assert anchor.dialled == ("1.1.1.1", 80)
+    with pytest.raises(AddressRefused):
+        asyncio.run(upstream.anchor("rebind", 80))
+
+
+def test_allowed_ranges_may_be_private_but_never_the_proxy_itself() -> None:
+    """A range in the settings opens private addresses, not our own listeners (self-loop)."""
+    found = {"intranet": [("127.0.0.1", 8443)], "loop": [("127.0.0.1", 8080)]}
+    upstream = _upstream(found, allowed=(ip_network("127.0.0.0/8"),), own=[("0.0.0.0", 8080)])
+    assert asyncio.run(upstream.anchor("intranet", 443)).dialled == ("127.0.0.1", 8443)
+    with pytest.raises(AddressRefused):
+        asyncio.run(upstream.anchor("loop", 443))
+
+
+def test_answers_are_remembered_and_failures_avoided() -> None:
+    """One look-up serves many connections; an address that did not answer is not tried first again."""
+    asked: list[str] = []
+    upstream = _upstream({"site": [("1.1.1.1", 443), ("1.0.0.1", 443)]}, asked)
+
+    async def scenario() -> list[tuple[str, int]]:
+        first = await upstream.anchor("site", 443)
+        again = await upstream.anchor("site", 443)
+        upstream.failed(again)
+        other = await upstream.anchor("site", 443)
+        upstream.failed(other)
+        last = await upstream.anchor("site", 443)
+        return [first.dialled, again.dialled, other.dialled, last.dialled]
+
+    dialled = asyncio.run(scenario())
+    assert dialled == [("1.1.1.1", 443), ("1.1.1.1", 443), ("1.0.0.1", 443), ("1.1.1.1", 443)]
+    assert len(asked) == 3
+
+
+def test_a_name_without_an_answer_is_not_found() -> None:
+    """No answer and a failing resolver are the same to the asker."""
+
+    async def fail(_name: str, _port: int) -> Sequence[tuple[str, int]]:
+        raise socket.gaierror(-2, "no")
+
+    for upstream in (_upstream({}), Upstream(fail, (), list)):
+        with pytest.raises(NameNotFound):
+            asyncio.run(upstream.anchor("none", 443))
+
+
+def test_an_anchor_is_pooled_by_name_and_dialled_by_address() -> None:
+    """mitmproxy's pool compares an anchor with the name; whoever unpacks it gets the address."""
+    anchor = Anchor("site.example", 443, ("192.0.2.1", 8443))
+    assert anchor == ("site.example", 443)
+    assert hash(anchor) == hash(("site.example", 443))
+    assert [*anchor] == ["192.0.2.1", 8443]
+    assert "{} {}".format(*anchor) == "192.0.2.1 8443"  # unpacked in a call, as mitmproxy does
