@@ -149,6 +149,16 @@ def test_what_cannot_be_changed_alone_is_refused_with_the_reason(text: str, reas
         ),
         ("A", "exceptions:\n  # a\n  - id: A\n\n  - id: B\n", "exceptions:\n  # a\n  - id: B\n"),
         ("A", "exceptions:   # x\n  - id: A\n\n# y\n", "exceptions: []   # x\n\n# y\n"),
+        (
+            "B",
+            "exceptions:\n  - id: A\n    reason: |+\n      a\n  - id: B\n\n\n# c\n",
+            "exceptions:\n  - id: A\n    reason: |+\n      a\n# c\n",
+        ),
+        (
+            "B",
+            "exceptions:\n  - id: A\n    reason: |+\n      a\n\n  - id: B",
+            "exceptions:\n  - id: A\n    reason: |+\n      a\n\n",
+        ),
         ("A", "exceptions: [{id: A}, {id: B}]\n", "exceptions: [{id: B}]\n"),
         ("A", "exceptions: [{id: A},]\n", "exceptions: []\n"),
         ("B", "exceptions: [\n  {id: A},  # a\n  {id: B}   # b\n ]\n", "exceptions: [\n  {id: A}  # a\n ]\n"),

@@ -24,6 +24,9 @@ NEW = NewException(
     during=("not lessons",),
 )
 
+PIECES = ["", " ", "  ", "\n", "\r\n", "\r", "\n\n", "\t", "#", " # x", "- ", "-", ": ", "?", "? ", ",", "[", "]", "{", "}", "&a ", "*a",
+          "!t ", "|", ">+", "|+\n", "'", '"', "---\n", "...\n", "~", "exceptions:", "\u2028", "\x85", "\ufeff", "é", "😀", "\\"]  # fmt: skip
+
 
 def value(data: bytes) -> Value:
     """Return what a text says; a last line without a break counts as one with it."""
@@ -141,3 +144,29 @@ def test_anything_else_is_refused_by_the_documented_error(data: bytes) -> None:
     """What is no policy raises no other error."""
     with suppress(EditError):
         add_exception(data, NEW)
+
+
+@given(
+    layouts(),
+    st.lists(
+        st.tuples(st.integers(0, 600), st.integers(0, 3), st.sampled_from(PIECES)), min_size=1, max_size=4
+    ),
+)
+@settings(max_examples=100, deadline=None)
+def test_odd_texts_are_changed_rightly_or_refused(
+    layout: Layout, changes: list[tuple[int, int, str]]
+) -> None:
+    """Characters put in and taken out anywhere near the end: the edit is right and can be undone, or is refused."""
+    text = layout.data.decode()
+    for back, length, piece in changes:
+        at = max(len(text) - back, 0)
+        text = text[:at] + piece + text[at + length :]
+    data = text.encode()
+    try:
+        added = add_exception(data, NEW)
+    except EditError:
+        return
+    before = value(data)
+    assert value(added) == {**before, "exceptions": [*(before.get("exceptions") or []), NEW.fields()]}
+    if before.get("exceptions", []) is not None:
+        assert remove_exception(added, "REQ-NEW") == data
