@@ -61,7 +61,7 @@ def restore(
         kept = _history(settings, state)
         wanted = kept.find(version)
         data = kept.read(wanted)
-        _write(policy, lambda _: data, folder, who, f"restored version {wanted.short}")
+        _write(policy, lambda _: data, folder, who, f"restored version {wanted.short}", create=True)
 
 
 def migrate(
@@ -186,13 +186,15 @@ def remove(
         )
 
 
-def _write(policy: Path, edit: Callable[[bytes], bytes], state: Path, who: str, why: str) -> None:
+def _write(
+    policy: Path, edit: Callable[[bytes], bytes], state: Path, who: str, why: str, *, create: bool = False
+) -> None:
     """Write through the one path that all changes take, and say what came of it."""
     from schoolgate_policy.history import SHORT
     from schoolgate_policy.write import Author, edit_policy
 
     author = Author(who or _account(), why, datetime.now(UTC))
-    written = edit_policy(policy, edit, author=author, state=state)
+    written = edit_policy(policy, edit, author=author, state=state, create=create)
     if written.before == written.after:
         typer.echo(f"{policy}: nothing to change")
     else:

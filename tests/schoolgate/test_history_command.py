@@ -59,11 +59,15 @@ def test_a_version_is_brought_back_and_that_is_a_version_too(folder):
     assert (again.returncode, again.stdout) == (0, "policy.yaml: nothing to change\n")
 
 
-def test_a_broken_file_is_replaced_by_a_version_that_was_kept(folder):
-    """Restoring works when the file there is beyond reading."""
+@pytest.mark.parametrize("broken", [b"\x00 broken", None])
+def test_a_broken_file_is_replaced_by_a_version_that_was_kept(folder, broken):
+    """Restoring works when the file there is beyond reading, and when there is none."""
     before = (folder / "policy.yaml").read_bytes()
     schoolgate(*ADD, cwd=folder)
-    (folder / "policy.yaml").write_bytes(b"\x00 broken")
+    if broken is None:
+        (folder / "policy.yaml").unlink()
+    else:
+        (folder / "policy.yaml").write_bytes(broken)
     first = json.loads(schoolgate("policy", "history", "--json", cwd=folder).stdout)[-1]["version"]
     assert schoolgate("policy", "restore", first, cwd=folder).returncode == 0
     assert (folder / "policy.yaml").read_bytes() == before
