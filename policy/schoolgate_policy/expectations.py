@@ -37,7 +37,7 @@ class ExpectationSection(Section):
     who: _Some = Field(description="Networks, devices, or addresses")
     what: _Some = Field(description="Services of the catalogue, host names, or URLs")
     when: _Some = Field(description="Instants such as 2026-11-23 10:15, or names of `moments`")
-    expect: Verdict
+    expect: Verdict = Field(description="What has to happen")
     because: Words | None = Field(None, description="Why, for whoever reads this later")
     reason: Reason | None = Field(None, description="Which step of the order of judgement has to decide")
     rule: int | None = Field(None, description="Which rule has to decide, counted from 0", ge=0)
@@ -51,7 +51,7 @@ class ExpectationFile(Section):
 
     policy: Words | None = Field(None, description="The policy file, from the folder of this file")
     moments: dict[str, MomentField] = Field(default_factory=dict, description="Instants with a name")
-    expectations: Annotated[list[ExpectationSection], NotEmpty]
+    expectations: Annotated[list[ExpectationSection], NotEmpty] = Field(description="What is tried, in order")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,21 @@ from schoolgate_policy.survey import Answers, Survey, bits_of
 from schoolgate_policy.yaml_text import KeyPath
 
 _MOST_NAMED = 3
+_MOST_RULINGS = 2_000
 
 type Finding = tuple[KeyPath, str, Severity]
 
 
 def without_effect(policy: Policy, today: date) -> Iterator[Finding]:
-    """Find the rules that decide nothing and the exceptions that change nothing from a day on."""
+    """Find the rules that decide nothing and the exceptions that change nothing from a day on.
+
+    A policy with thousands of rules is not searched, which would take minutes; one finding says so.
+    """
+    count = len(policy.rules) + len(policy.exceptions) + sum(len(s.rules) for s in policy.states.values())
+    if count > _MOST_RULINGS:
+        message = f"{count} rules and exceptions are too many to look for those without effect; the most is {_MOST_RULINGS}"
+        yield (), message, Severity.INFO
+        return
     for state in (None, *policy.states):
         yield from _rules(policy, state, today)
     yield from _exceptions(policy, today)

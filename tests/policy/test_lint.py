@@ -185,3 +185,9 @@ def test_the_shipped_policy_needs_no_change() -> None:
     """The shipped policy has no warnings on the day it was written for."""
     _, issues = check_policy(SHIPPED, today=TODAY)
     assert [str(issue) for issue in issues if issue.severity is not Severity.INFO] == []
+
+
+def test_a_policy_of_thousands_of_rules_is_not_searched() -> None:
+    """What would take minutes is left out, and that is said."""
+    rules = "".join(f"  - {{block: site{number}.example, reason: r}}\n" for number in range(2001))
+    assert "2003 rules and exceptions are too many" in only(findings(QUIET + rules), "too many")

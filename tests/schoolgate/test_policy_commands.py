@@ -84,7 +84,8 @@ def test_diff_says_what_changes(folder):
     done = schoolgate(*arguments, cwd=folder)
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("staff: Instagram: blocked → allowed, mon-fri 00:00-08:50, 10:30-10:50")
+    assert lines[0].startswith("staff: Instagram, ")
+    assert ": blocked → allowed, mon-fri 00:00-08:50, 10:30-10:50, 12:10-13:10" in lines[0]
     assert lines[-1] == "staff: instagram: blocked → allowed: 1"
     answer = json.loads(schoolgate(*arguments, "--json", cwd=folder).stdout)
     assert (answer["changes"][0]["who"], answer["replay"]["changed"]) == (["staff"], 1)
