@@ -63,7 +63,7 @@ def _as_mapping(service: "Service") -> dict[str, Any]:
         "category": service.category,
         "min_age": age.years if age else None,
         "min_age_source": age.source if age else None,
-        "min_age_checked": age.checked.isoformat() if age else None,
+        "min_age_checked": age.checked.isoformat() if age and age.checked else None,
         "domains": list(service.domains),
         "shared_domains": list(service.shared_domains),
         "frontends": list(service.frontends),
