@@ -1,6 +1,6 @@
 """Feed the readers of DNS messages with what a coverage-guided fuzzer comes up with; not part of the tests.
 
-`make fuzz` runs this for SECONDS (default 60) on each target. A failure prints the bytes, and leaves them in a file.
+`make fuzz` runs each target for SECONDS_EACH (60). A failure prints the bytes, and leaves them in a file.
 """
 
 import os
