@@ -20,10 +20,12 @@ from schoolgate_policy.fields import (
     Days,
     Duration,
     HostName,
+    HttpsUrl,
     Integer,
     Name,
     Negatable,
     NotEmpty,
+    NothingIsEmpty,
     OneOrMore,
     Range,
     TargetField,
@@ -32,6 +34,7 @@ from schoolgate_policy.fields import (
     Words,
     problem,
 )
+from schoolgate_policy.lists.spec import Format
 from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Strength
 from schoolgate_policy.schedule import Season
 
@@ -200,12 +203,39 @@ class ExceptionSection(_Ruling):
     approved_by: Words | None = None
 
 
-class ListSection(Section):
-    """A block list in a file: one name a line, or the hosts format."""
+class _AnyList(Section):
+    """What lists and locked lists have in common."""
 
-    file: Words = Field(description="Path, from the folder of this file")
-    category: Name | None = None
-    reason: Words | None = None
+    file: Words | None = Field(None, description="File or folder, from the folder of this file")
+    url: HttpsUrl | None = Field(None, description="Where it is fetched from; https only")
+    format: Format | None = Field(None, description="Its format; default: what it looks like")
+    licence: Words | None = Field(None, description="Under which terms the school uses it")
+    refresh: Duration | None = Field(None, description="How often `url` is fetched; default: every day")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "_AnyList":
+        if self.file is not None and self.url is not None:
+            raise problem("needs one of `file` and `url`, not both")
+        if self.refresh is not None and self.url is None:
+            raise problem("`refresh` has a place only beside `url`")
+        return self
+
+
+class ListSection(_AnyList):
+    """A list of hosts from a file, a folder or the web."""
+
+    category: Name | None = Field(None, description="The category its hosts belong to; a new one is made")
+    reason: Words | None = Field(None, description="Why they are blocked, instead of the rule's reason")
+
+    @model_validator(mode="after")
+    def _some_source(self) -> "ListSection":
+        if self.file is None and self.url is None:
+            raise problem("needs `file` or `url`")
+        return self
+
+
+class LockedSection(_AnyList):
+    """A list of illegal content, which nothing in this policy opens. Without `file` and `url`: not supplied."""
 
 
 class StateSection(Section):
@@ -267,7 +297,7 @@ class PolicyFile(Section):
     schedules: dict[Name, ScheduleSection] = Field(default_factory=dict)
     services: dict[Name, ServiceSection] = Field(default_factory=dict)
     lists: dict[Name, ListSection] = Field(default_factory=dict)
-    locked: dict[Name, ListSection] = Field(default_factory=dict)
+    locked: dict[Name, Annotated[LockedSection, NothingIsEmpty]] = Field(default_factory=dict)
     always_allow: Annotated[list[TargetField], OneOrMore] = Field(default_factory=list)
     never_inspect: Annotated[list[TargetField], OneOrMore] = Field(default_factory=list)
     rules: list[RuleSection] = Field(default_factory=list)

@@ -101,4 +101,9 @@ def _read(body: memoryview, length: int) -> Compiled:
     after = length + index_bytes(shift) + 8 * count
     shift, count = about["pages"]
     pages = table_of(body[after:], shift, count)
-    return Compiled(HashedSet(names, single_labels=counts.single_labels), Pages(pages, counts.pages), counts, about["digest"])
+    return Compiled(
+        HashedSet(names, single_labels=counts.single_labels),
+        Pages(pages, counts.pages),
+        counts,
+        about["digest"],
+    )

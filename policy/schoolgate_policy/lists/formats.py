@@ -81,7 +81,7 @@ def _plain(line: str, _tally: Tally) -> Iterable[str]:
 
 def _adblock(line: str, tally: Tally) -> Iterable[str]:
     rule = line.strip()
-    if not rule or rule.startswith(("!", "[")) or rule == "#" or rule.startswith("# "):
+    if not rule or rule == "#" or rule.startswith(("!", "[", "# ")):
         return ()
     if rule.startswith("@@"):
         tally.exceptions += 1

@@ -18,7 +18,9 @@ _CHUNK = 1 << 20
 _LONGEST_LINE = 64 << 10
 _BAD_SHARE = 100  # one line in so many may be unreadable
 _LABEL = rb"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_NAME = rb"((?:%b\.)+[a-z](?:[a-z0-9_-]{0,61}[a-z0-9_])?)" % _LABEL  # never an address: the last label has a letter first
+_NAME = (
+    rb"((?:%b\.)+[a-z](?:[a-z0-9_-]{0,61}[a-z0-9_])?)" % _LABEL
+)  # never an address: the last label has a letter first
 _LONGEST_NAME = 253
 
 
@@ -128,7 +130,9 @@ class Gathered:
         for line in chunk[:-1].split(b"\n"):
             self._lines += 1
             if len(line) > _LONGEST_LINE:
-                raise ListRefused(f"line {self._lines} is longer than {_LONGEST_LINE >> 10} KiB: it is no list")
+                raise ListRefused(
+                    f"line {self._lines} is longer than {_LONGEST_LINE >> 10} KiB: it is no list"
+                )
             text = _text(line)
             try:
                 found = list(parser(text, self._tally))

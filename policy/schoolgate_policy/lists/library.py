@@ -183,7 +183,9 @@ class ListLibrary:
         if kept is not None:
             return kept
         if spec.url is not None:
-            return self._nothing(spec, "it was not fetched yet: `schoolgate policy lists --refresh` fetches it")
+            return self._nothing(
+                spec, "it was not fetched yet: `schoolgate policy lists --refresh` fetches it"
+            )
         if spec.locked:
             return self._nothing(spec, "nobody has supplied this list: the file is missing")
         raise error

@@ -109,4 +109,4 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _key(kind: str, host: str, path: str = "", query: str = "") -> bytes:
-    return "\0".join((kind, host, path, query)).encode("utf-8", "surrogatepass")
+    return f"{kind}\0{host}\0{path}\0{query}".encode("utf-8", "surrogatepass")

@@ -106,4 +106,3 @@ def bytes_of(table: Table) -> Iterable[memoryview | bytes]:
     """Return the bytes of a set as `table_of` reads them."""
     index = table.index.cast("B")
     return index, bytes(index_bytes(table.shift) - len(index)), table.hashes.cast("B")
-

@@ -33,7 +33,7 @@ class Part:
 class _Bounded(io.RawIOBase):
     """Reads a stream up to the limits, and refuses what goes beyond them."""
 
-    def __init__(self, stream: IO[bytes], packed: int) -> None:
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, packed: int) -> None:
         super().__init__()
         self._stream = stream
         self._packed = packed
@@ -114,7 +114,7 @@ def _opened(file: Path) -> Iterator[io.BufferedReader]:
     with file.open("rb") as raw:
         packed = raw.peek(2)[:2] == _GZIP
         size = file.stat().st_size
-        inner: IO[bytes] = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
+        inner: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
         yield io.BufferedReader(_Bounded(inner, size if packed else MOST_UNPACKED), 1 << 20)
 
 

@@ -95,7 +95,7 @@ def _here(order: Order) -> NameSet | None:
 def _elsewhere(order: Order) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
-        done = subprocess.run(  # noqa: S603 - our own program
+        done = subprocess.run(
             [sys.executable, "-m", "schoolgate_policy.lists.compiler"],
             input=json.dumps(asdict(order)),
             capture_output=True,
