@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from schoolgate import __version__
-from schoolgate.commands import demo, parts, policy, run, services
+from schoolgate.commands import demo, lists, parts, policy, run, services
 
 app = typer.Typer(
     name="schoolgate",
@@ -27,6 +27,7 @@ app.command("proxy")(parts.proxy)
 app.command("portal")(parts.portal)
 app.command("demo")(demo.demo)
 app.command("services")(services.services)
+policy.app.command("lists")(lists.lists)
 app.add_typer(policy.app, name="policy")
 
 

@@ -19,6 +19,7 @@ class PolicyEvents:
     def policy_loaded(self, policy: Policy, issues: tuple[PolicyIssue, ...]) -> None:
         """Note that a policy is in force from now on."""
         self._metrics.policy_accepted(policy.version)
+        self._metrics.lists_read(policy.list_status)
         _log.info("policy.loaded", version=policy.version, warnings=[str(issue) for issue in issues[:_SHOWN]])
 
     def policy_rejected(self, issues: tuple[PolicyIssue, ...], *, kept: str | None) -> None:

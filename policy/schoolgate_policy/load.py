@@ -63,5 +63,5 @@ def check_policy(
 
 
 def reader_below(folder: Path, state: Path | None = None) -> ListReader:
-    """Return a reader of lists for the policy in a folder; `state` is where lists are kept between starts."""
-    return ListLibrary(folder, state).read
+    """Return a reader of lists for the policy in a folder, who changes nothing in `state`, where lists are kept."""
+    return ListLibrary(folder, state, keeps=False).read

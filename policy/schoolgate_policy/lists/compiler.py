@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from publicsuffixlist import PSLFILE
@@ -51,6 +52,7 @@ def compile_list(order: Order) -> tuple[Counts, NameSet | None]:
     return counts, NameSet(gathered.small - wide) if gathered.small is not None else None
 
 
+@cache
 def _public_suffixes() -> frozenset[str]:
     """Return the suffixes under which registries sell names, which no list can mean: `uk`, `co.uk`."""
     found = set()
@@ -61,6 +63,7 @@ def _public_suffixes() -> frozenset[str]:
             name = line.strip()
             if name.isascii() and name and not name.startswith(("//", "*", "!")):
                 found.add(name)
+    found.discard("onion")  # no registry sells names there; a list may well mean all of it
     return frozenset(found)
 
 

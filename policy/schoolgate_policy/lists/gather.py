@@ -32,6 +32,7 @@ class Gathered:
         self.pages = Gatherer(MOST_NAMES)
         self.small: set[str] | None = set()
         self._kind = kind
+        self._found: dict[Format, None] = {}  # in the order in which they were met
         self._quiet = quiet
         self._with_pages = with_pages
         self._tally = Tally()
@@ -52,8 +53,9 @@ class Gathered:
         try:
             for chunk in self._chunks(stream):
                 if parser is None:
-                    self._kind = self._kind or (Format.UT1 if ut1 else detect(_text(chunk).splitlines()))
-                    parser = parser_of(self._kind)
+                    kind = self._kind or (Format.UT1 if ut1 else detect(_text(chunk).splitlines()))
+                    self._found[kind] = None
+                    parser = parser_of(kind)
                 if shape is not None and self._all_alike(chunk, shape):
                     continue
                 shape = self._line_by_line(chunk, parser)
@@ -72,7 +74,7 @@ class Gathered:
         if not names and not self._pages and self._lines and (self._tally.unused or self._tally.exceptions):
             raise ListRefused("no line of it names a host to block")
         return Counts(
-            format=str(self._kind or Format.DOMAINS),
+            format=", ".join(self._found or [Format.DOMAINS]),
             names=names,
             pages=self._pages,
             lines=self._lines,

@@ -33,17 +33,21 @@ class _Loaded:
 
 
 class ListLibrary:
-    """Reads the lists of the policy in one folder; `state` keeps the last good copies. Not for several threads."""
+    """Reads the lists of the policy in one folder; `state` keeps the last good copies. Not for several threads.
 
-    def __init__(self, folder: Path, state: Path | None = None) -> None:
+    Without `keeps`, the state folder is read and never changed: for whoever only looks.
+    """
+
+    def __init__(self, folder: Path, state: Path | None = None, *, keeps: bool = True) -> None:
         self._folder = folder
         self._shelf = Shelf(state) if state else None
-        if self._shelf is not None:
+        self._keeps = keeps
+        if self._shelf is not None and keeps:
             try:
                 self._shelf.prepare()
             except OSError:  # nothing is kept then; the store says so, as it cannot keep the policy either
                 self._shelf = None
-        self._workshop = Workshop(self._shelf)
+        self._workshop = Workshop(self._shelf, writes=keeps)
         self._loaded: dict[str, _Loaded] = {}
         self._refused: dict[str, str] = {}
         self._digests: dict[tuple[Path, Signature], str] = {}
@@ -147,7 +151,7 @@ class ListLibrary:
         self._loaded[name] = loaded
         self._good[spec.key] = good, loaded
         self._loaded = {known.compiled: value for known, value in self._good.values()}
-        if self._shelf is not None:
+        if self._shelf is not None and self._keeps:
             self._shelf.keep(spec, good)
         return _content(spec, loaded, good, Standing.IN_USE)
 

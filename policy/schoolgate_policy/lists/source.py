@@ -20,11 +20,12 @@ def locate(folder: Path, file: str) -> Path:
     """
     home = folder.resolve()
     try:
-        path = (home / file).resolve(strict=True)
-    except RuntimeError:
+        path = (home / file).resolve()
+    except RuntimeError:  # Python 3.12 says so here, later ones where the path is read
         raise ListRefused("its symbolic links run in a circle") from None
     if not path.is_relative_to(home) or path == home:
         raise ListRefused("it lies outside the folder of the policy")
+    path.stat()
     return path
 
 

@@ -22,8 +22,9 @@ _SECONDS = 300
 class Workshop:
     """Turns a list's source into what look-ups need."""
 
-    def __init__(self, shelf: Shelf | None) -> None:
+    def __init__(self, shelf: Shelf | None, *, writes: bool) -> None:
         self._shelf = shelf
+        self._writes = writes
 
     def make(self, spec: ListSpec, source: Path, digest: str, name: str) -> tuple[Compiled, NameSet | None]:
         """Return a list compiled, from an earlier file where there is one; a broken file is made again.
@@ -36,6 +37,8 @@ class Workshop:
             return self._aside(spec, source, digest)
         target = self._shelf.compiled(name)
         ready = _opened(target)
+        if ready is None and not self._writes:
+            return self._aside(spec, source, digest)
         if ready is None:
             with self._shelf.alone():
                 ready = _opened(target)
