@@ -88,7 +88,7 @@ def test_a_bad_list_is_refused_loudly_and_the_old_copy_stays(
     else:
         assert not school.store.reload(force=False)
     assert why in school.heard.rejected[-1]
-    assert "policy.yaml:18:16: warning: lists.games.file: refused: " in school.heard.rejected[-1]
+    assert "policy.yaml:18:23: warning: lists.games.file: refused: " in school.heard.rejected[-1]
     assert school.blocked("www.game39.example")
     assert school.standing is Standing.KEPT
 
