@@ -3,6 +3,7 @@
 Each `build_*` imports its part when it is called, so that a process loads only what it runs.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -138,6 +139,9 @@ class _Dns:
     async def start(self) -> None:
         await self.server.start()
 
+    async def ended(self) -> None:
+        await asyncio.Event().wait()  # datagram and stream servers of asyncio end only when closed
+
     async def stop(self) -> None:
         await self.server.stop()
 
@@ -151,6 +155,9 @@ class _Proxy:
 
     async def start(self) -> None:
         await self.server.start()
+
+    async def ended(self) -> None:
+        await self.server.run()
 
     async def stop(self) -> None:
         await self.server.stop()
@@ -170,6 +177,9 @@ class _Portal:
     async def start(self) -> None:
         await self.server.start()
         self.lists.start()
+
+    async def ended(self) -> None:
+        await self.server.run()
 
     async def stop(self) -> None:
         await self.lists.stop()
