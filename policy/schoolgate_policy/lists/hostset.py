@@ -2,8 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from functools import lru_cache
-from itertools import repeat
 
 from xxhash import xxh3_64_intdigest
 
@@ -28,16 +26,29 @@ class NameSet:
         return len(self._names)
 
 
-@lru_cache(maxsize=1024)
-def _digests(host: str) -> tuple[int, ...]:
-    """Return the hashes of a name and all above it, longest first; every list is asked for the same ones."""
-    raw = host.encode()
-    names = [raw]
-    start = raw.find(b".")
-    while start >= 0:
-        names.append(raw[start + 1 :])
-        start = raw.find(b".", start + 1)
-    return tuple(map(xxh3_64_intdigest, names, repeat(SEED)))
+class _Recent:
+    """The hashes of the name that was asked for last: one verdict asks every list for the same name."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: tuple[str, list[int]] = ("", [])
+
+    def digests(self, host: str) -> list[int]:
+        """Return the hashes of a name and all above it, longest first."""
+        known, found = self._last  # one attribute, so that threads see either pair whole
+        if known == host:
+            return found
+        found = []
+        name = host.encode()
+        while name:
+            found.append(xxh3_64_intdigest(name, SEED))
+            name = name.partition(b".")[2]
+        self._last = host, found
+        return found
+
+
+_digests = _Recent().digests
 
 
 class HashedSet:
@@ -45,7 +56,9 @@ class HashedSet:
 
     def __init__(self, table: Table, *, single_labels: bool = True) -> None:
         self._table = table
-        self._asked = slice(None) if single_labels else slice(-1)  # no list means all of `com`
+        self._asked = (
+            slice(None, None, -1) if single_labels else slice(-2, None, -1)
+        )  # shortest first; no list means all of `com`
         self._index, self._hashes, self._shift = table.index, table.hashes, table.shift
 
     def covers(self, host: str) -> bool:
