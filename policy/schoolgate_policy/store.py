@@ -7,6 +7,7 @@ good file is kept in the state folder, so that a start with a broken file still 
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +75,7 @@ class PolicyStore:
         self._catalogue: Catalogue = load_catalogue()
         self._library = ListLibrary(path.parent, state)
         self._seen = ""
+        self._one_at_a_time = threading.Lock()  # a signal may come while a change is being read
         self._engine: Engine
         self._first()
 
@@ -87,6 +89,10 @@ class PolicyStore:
 
         Without `force`, nothing happens while the files are the same as last time.
         """
+        with self._one_at_a_time:
+            return self._reload(force=force)
+
+    def _reload(self, *, force: bool) -> bool:
         try:
             read = self._read()
         except OSError as error:

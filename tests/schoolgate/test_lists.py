@@ -1,12 +1,17 @@
-"""Lists on the command line and in the metrics."""
+"""Lists on the command line, in the metrics, and kept fresh by the portal's process."""
 
+import asyncio
 import json
+import threading
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import generate_latest
 from running import PUPIL, ROOT, schoolgate
 
+from schoolgate.list_refresh import ListRefresher
 from schoolgate.metrics import Metrics
+from schoolgate_policy.lists.fetch import Fetched
 from schoolgate_policy.load import check_policy
 
 LISTS = """\
@@ -103,3 +108,37 @@ def test_the_metrics_tell_of_every_list(folder):
     assert 'schoolgate_list_age_seconds{list="games"}' in text
     metrics.lists_read(())
     assert "schoolgate_list_names{" not in generate_latest(metrics.registry).decode()
+
+
+def test_the_portal_fetches_what_is_due_and_outlives_failures(folder):
+    """Lists are looked after from the start; a fetcher that fails is a fault that is counted, not the end."""
+    policy, _ = check_policy(folder / "policy.yaml")
+    assert policy is not None
+    asked, faults = [], []
+    fetched, failed = threading.Event(), threading.Event()
+
+    class Fetcher:
+        """Remembers what it was asked for."""
+
+        def refresh(self, specs):
+            asked.append([spec.name for spec in specs])
+            if len(asked) > 1:
+                raise OSError("no space")
+            fetched.set()
+            return [Fetched(spec, changed=True) for spec in specs if spec.url]
+
+    def fault(area, error):
+        faults.append((area, str(error)))
+        failed.set()
+
+    async def run():
+        source = SimpleNamespace(engine=SimpleNamespace(policy=policy))
+        for event in (fetched, failed):
+            refresher = ListRefresher(Fetcher(), source, SimpleNamespace(fault=fault))
+            refresher.start()
+            assert await asyncio.to_thread(event.wait, 5)
+            await refresher.stop()
+
+    asyncio.run(run())
+    assert asked == [["iwf", "police", "games", "web"]] * 2
+    assert faults == [("policy", "no space")]

@@ -84,7 +84,7 @@ class ListLibrary:
         """
         self._noted[spec.key] = spec, self._signature(spec)
         if spec.file is None and spec.url is None:
-            return self._nothing(spec, "nobody has supplied this list")
+            return self._nothing(spec, "it names neither `file` nor `url`")
         try:
             return self._present(spec)
         except FileNotFoundError as error:
@@ -151,9 +151,14 @@ class ListLibrary:
         self._loaded[name] = loaded
         self._good[spec.key] = good, loaded
         self._loaded = {known.compiled: value for known, value in self._good.values()}
-        if self._shelf is not None and self._keeps:
-            self._shelf.keep(spec, good)
-        return _content(spec, loaded, good, Standing.IN_USE)
+        content = _content(spec, loaded, good, Standing.IN_USE)
+        try:
+            if self._shelf is not None and self._keeps:
+                self._shelf.keep(spec, good)
+        except OSError as error:  # a full disk costs the copy, not the list
+            told = f"no copy kept: {error.strerror or type(error).__name__}"
+            return replace(content, warnings=(*content.warnings, told))
+        return content
 
     def _made(self, spec: ListSpec, path: Path, digest: str, name: str) -> _Loaded:
         compiled, small = self._workshop.make(spec, path, digest, name)
@@ -191,7 +196,7 @@ class ListLibrary:
                 spec, "it was not fetched yet: `schoolgate policy lists --refresh` fetches it"
             )
         if spec.locked:
-            return self._nothing(spec, "nobody has supplied this list: the file is missing")
+            return self._nothing(spec, "the file is missing")
         raise error
 
     def _kept(self, spec: ListSpec, why: str) -> ListContent | None:

@@ -39,12 +39,14 @@ class Workshop:
         ready = _opened(target)
         if ready is None and not self._writes:
             return self._aside(spec, source, digest)
-        if ready is None:
+        if ready is not None:
+            return ready, None
+        try:
             with self._shelf.alone():
                 ready = _opened(target)
-                if ready is None:
-                    return _compile(_order(spec, source, target, digest))
-        return ready, None
+                return (ready, None) if ready else _compile(_order(spec, source, target, digest))
+        except OSError:  # a full disk costs the copy, not the list; a source that cannot be read fails again
+            return self._aside(spec, source, digest)
 
     def again(self, name: str) -> Compiled | None:
         """Return an earlier compiled list; None where it is gone or broken."""

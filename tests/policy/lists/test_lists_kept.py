@@ -176,3 +176,47 @@ def test_twenty_readers_at_once_agree(tmp_path: Path) -> None:
     assert len(contents) == 20
     assert all(content.hosts.covers("a.host19999.example.org") for content in contents)
     assert len(list((tmp_path / "state" / "lists" / "compiled").glob("*.sgl"))) == 1
+
+
+def test_a_disk_that_takes_nothing_costs_the_copy_and_not_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is used all the same, and the warning says what was lost."""
+    from schoolgate_policy.lists import compiler, shelf
+
+    write = compiler.write
+
+    def full(path: Path, *rest: object) -> None:
+        if "state" in path.parts:
+            raise OSError(28, "No space left on device")
+        write(path, *rest)  # type: ignore[arg-type]
+
+    def also_full(path: Path, value: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiler, "write", full)
+    monkeypatch.setattr(shelf, "write_json", also_full)
+    (tmp_path / "list.txt").write_text("a.example\n")
+    content = ListLibrary(tmp_path, tmp_path / "state").read(ListSpec("test", file="list.txt"))
+    assert content.hosts.covers("a.example")
+    assert content.warnings == ("no copy kept: No space left on device",)
+
+
+def test_a_great_list_is_compiled_while_the_old_policy_serves(school: School) -> None:
+    """While half a million names are read, verdicts come on; then the new list is in force."""
+    school.names.write_text("".join(f"game{n}.example\n" for n in range(500_000)))
+    done = threading.Event()
+
+    def reload() -> None:
+        school.store.reload(force=False)
+        done.set()
+
+    worker = threading.Thread(target=reload)
+    worker.start()
+    verdicts = 0
+    while not done.is_set():
+        assert school.blocked("game39.example")
+        verdicts += 1
+    worker.join()
+    assert verdicts > 100
+    assert school.blocked("www.game499999.example")
