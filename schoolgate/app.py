@@ -198,6 +198,6 @@ PARTS: dict[str, Part] = {
     for part in (
         Part("dns", "dns.listen", build_dns),
         Part("proxy", "proxy.explicit", build_proxy),
-        Part("portal", "portal.listen", build_portal),
+        Part("portal", "portal.listen", build_portal, keeps_history=True),
     )
 }
