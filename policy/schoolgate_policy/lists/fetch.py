@@ -5,6 +5,7 @@ whoever reads the list, who keeps the last good copy.
 """
 
 import http.client
+import os
 import ssl
 import time
 import urllib.error
@@ -156,6 +157,7 @@ def _store(answer: http.client.HTTPResponse, path: Path) -> None:
     beside = path.with_name(f".{path.name}.part")
     try:
         with beside.open("wb") as file:
+            os.fchmod(file.fileno(), 0o640)  # what is locked is nobody else's business
             while block := answer.read(_BLOCK):
                 size += len(block)
                 if size > MOST_SOURCE:
