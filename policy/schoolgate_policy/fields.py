@@ -7,8 +7,14 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schoolgate_policy.clients import parse_range
 from schoolgate_policy.errors import InvalidHost, InvalidPath
@@ -273,8 +279,37 @@ Negatable = Annotated[
 ]
 HostName = Annotated[str, *_parsed(_host, {"type": "string", "format": "hostname"})]
 HttpsUrl = Annotated[str, *_parsed(parse_https_url, {"type": "string", "format": "uri"})]
-OneOrMore = BeforeValidator(_as_list)
-NothingIsEmpty = BeforeValidator(lambda value: {} if value is None else value)  # `iwf:` and nothing behind it
+
+
+class _OneOrMore:
+    """Marks a list of which a single item may stand for a list of one; editors are told so too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_as_list, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        several = handler(schema)
+        return {"anyOf": [several["items"], several]}
+
+
+class _NothingIsEmpty:
+    """Marks a section that may be left empty: `iwf:` and nothing behind it; editors are told so too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: {} if value is None else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "null"}]}
+
+
+OneOrMore = _OneOrMore()
+NothingIsEmpty = _NothingIsEmpty()
 
 
 def _not_empty[T](items: list[T]) -> list[T]:

@@ -1,11 +1,13 @@
 """From policy.yaml on disk to a `Policy`: the one place where reading, checking and building meet."""
 
 import hashlib
+from datetime import date
 from pathlib import Path
 
 from schoolgate_policy.build import Builder
 from schoolgate_policy.catalogue_file import load_catalogue
 from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
+from schoolgate_policy.lint import lint
 from schoolgate_policy.lists.library import ListLibrary
 from schoolgate_policy.lists.section import ListReader
 from schoolgate_policy.model import Catalogue, Policy
@@ -52,14 +54,27 @@ def load_policy(path: Path, catalogue: Catalogue | None = None, state: Path | No
 
 
 def check_policy(
-    path: Path, catalogue: Catalogue | None = None, state: Path | None = None
+    path: Path,
+    catalogue: Catalogue | None = None,
+    state: Path | None = None,
+    *,
+    today: date | None = None,
 ) -> tuple[Policy | None, list[PolicyIssue]]:
-    """Read a policy and report everything found, warnings too."""
+    """Read a policy and report everything found; with `today`, what `lint` finds in a policy without errors too.
+
+    `state` has what was fetched of its lists.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         return None, [PolicyIssue(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]
-    return parse_policy(data, path.name, catalogue or load_catalogue(), reader_below(path.parent, state))
+    policy, issues = parse_policy(
+        data, path.name, catalogue or load_catalogue(), reader_below(path.parent, state)
+    )
+    document = read_yaml(data, path.name)[0] if policy is not None and today is not None else None
+    if policy is None or document is None or today is None:
+        return policy, issues
+    return policy, _ordered([*issues, *lint(policy, document, today)])
 
 
 def reader_below(folder: Path, state: Path | None = None) -> ListReader:

@@ -90,6 +90,11 @@ def _issue(document: Document, detail: dict[str, Any]) -> PolicyIssue:
     return document.issue(path, _message(kind, given, path, detail), at_key=at_key)
 
 
+def message_of(detail: dict[str, Any]) -> str:
+    """Put what pydantic found into words for a person."""
+    return _message(detail["type"], detail.get("input"), tuple(detail["loc"]), detail)
+
+
 def _message(  # noqa: PLR0911 - one return a kind of mistake
     kind: str, given: Any, path: KeyPath, detail: dict[str, Any]
 ) -> str:
