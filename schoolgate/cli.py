@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from schoolgate import __version__
-from schoolgate.commands import demo, history, lists, parts, policy, run, services
+from schoolgate.commands import catalogue, demo, history, lists, parts, policy, run, services
 
 app = typer.Typer(
     name="schoolgate",
@@ -33,6 +33,7 @@ policy.app.command("restore")(history.restore)
 policy.app.command("migrate")(history.migrate)
 policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
+app.add_typer(catalogue.app, name="catalogue")
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's callback

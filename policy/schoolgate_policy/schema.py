@@ -278,6 +278,9 @@ class ServiceSection(Section):
     without: Annotated[list[HostName], OneOrMore] = Field(
         default_factory=list, description="Domains of the catalogue's entry that do not count here"
     )
+    min_age: Age | None = Field(
+        None, description="From which age it admits users, where the catalogue is behind"
+    )
 
 
 def _as_device(value: Any) -> Any:

@@ -54,8 +54,8 @@ def check(
     else:
         if policy is not None:
             typer.echo(
-                f"{file}: fine: {len(policy.networks)} networks, {len(policy.rules)} rules, "
-                f"{len(policy.exceptions)} exceptions, {len(policy.catalogue.services)} known services"
+                f"{file}: fine: {counted(len(policy.networks), 'network')}, {counted(len(policy.rules), 'rule')}, "
+                f"{counted(len(policy.exceptions), 'exception')}, {len(policy.catalogue.services)} known services"
             )
         for issue in issues:
             typer.echo(issue)
@@ -144,3 +144,8 @@ def _question(text: str) -> dict[str, str]:
     if unknown or "url" not in asked or not all(isinstance(value, str) for value in asked.values()):
         raise InvalidQuestion("a question has the keys `url`, `from` and `at`, all text; `url` is needed")
     return dict(asked)
+
+
+def counted(number: int, thing: str) -> str:
+    """Write `1 rule`, `2 rules`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
