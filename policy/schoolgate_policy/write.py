@@ -74,7 +74,9 @@ def edit_policy(
 
     """
     target = _followed(path, missing=create)
-    writer = _Writer(target, History(state / "history") if state else None, catalogue or load_catalogue())
+    writer = _Writer(
+        target, History(state / "history") if state else None, catalogue or load_catalogue(), state
+    )
     with _alone(target.parent, patience):
         while True:
             written = writer.attempt(edit, author, expect)
@@ -92,6 +94,7 @@ class _Writer:
     path: Path
     history: History | None
     catalogue: Catalogue
+    state: Path | None  # has the last good copies of its lists
 
     def attempt(self, edit: Edit, author: Author, expect: str | None) -> Written | None:
         """Make the change once; None where the file changed meanwhile and the change is to be made to that."""
@@ -129,7 +132,9 @@ class _Writer:
             )
 
     def _check(self, data: bytes) -> None:
-        policy, issues = parse_policy(data, self.path.name, self.catalogue, reader_below(self.path.parent))
+        policy, issues = parse_policy(
+            data, self.path.name, self.catalogue, reader_below(self.path.parent, self.state)
+        )
         if policy is None:
             raise PolicyError(tuple(issue for issue in issues if issue.severity is Severity.ERROR))
 

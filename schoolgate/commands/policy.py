@@ -15,7 +15,10 @@ from schoolgate.commands.options import (
     DEFAULT_POLICY,
     AsJson,
     PolicyFile,
+    SettingsFile,
+    StateFolder,
     read_policy,
+    read_settings,
     refuse,
 )
 
@@ -78,6 +81,8 @@ def explain(
     ] = "",
     at: Annotated[str, typer.Option("--at", help="When, such as 2026-11-23T10:15; default: now.")] = "",
     policy: PolicyFile = DEFAULT_POLICY,
+    state: StateFolder = None,
+    settings: SettingsFile = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +90,7 @@ def explain(
     from schoolgate.explain import InvalidQuestion, as_mapping, as_text, parse_question
     from schoolgate_policy.engine import Engine
 
-    engine = Engine(read_policy(policy))
+    engine = Engine(read_policy(policy, read_settings(settings, state).state))
     if url == "-":
         raise typer.Exit(_explain_many(engine, typer.get_text_stream("stdin"), address, at))
     try:
