@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from schoolgate_policy.build import Builder
-from schoolgate_policy.catalogue_file import load_catalogue
+from schoolgate_policy.catalogue_installed import load_installed
 from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
 from schoolgate_policy.lint import lint
 from schoolgate_policy.lists.library import ListLibrary
@@ -62,14 +62,14 @@ def check_policy(
 ) -> tuple[Policy | None, list[PolicyIssue]]:
     """Read a policy and report everything found; with `today`, what `lint` finds in a policy without errors too.
 
-    `state` has what was fetched of its lists.
+    `state` has what was fetched of its lists, and the catalogue where a newer one was installed.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         return None, [PolicyIssue(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]
     policy, issues = parse_policy(
-        data, path.name, catalogue or load_catalogue(), reader_below(path.parent, state)
+        data, path.name, catalogue or load_installed(state)[0], reader_below(path.parent, state)
     )
     document = read_yaml(data, path.name)[0] if policy is not None and today is not None else None
     if policy is None or document is None or today is None:

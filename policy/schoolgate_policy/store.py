@@ -15,7 +15,7 @@ from typing import Protocol
 
 from watchfiles import DefaultFilter, awatch
 
-from schoolgate_policy.catalogue_file import load_catalogue
+from schoolgate_policy.catalogue_installed import installed_file, load_installed
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
 from schoolgate_policy.lists.library import ListLibrary
@@ -48,12 +48,13 @@ class _Read:
     policy: bytes
     sanctions: bytes
     state: bytes
+    catalogue: object  # the mark of the installed catalogue
     lists: object  # the signatures of the lists
 
     @property
     def digest(self) -> str:
         return hashlib.sha256(
-            repr((self.policy, self.sanctions, self.state, self.lists)).encode()
+            repr((self.policy, self.sanctions, self.state, self.catalogue, self.lists)).encode()
         ).hexdigest()
 
 
@@ -72,7 +73,8 @@ class PolicyStore:
         self._good = state / "last-good" / path.name if state else None
         self._sanctions = state / "sanctions.json" if state else None
         self._state = state / "state.json" if state else None
-        self._catalogue: Catalogue = load_catalogue()
+        self._installed = state
+        self._catalogue: tuple[object, Catalogue, tuple[PolicyIssue, ...]] | None = None  # with its mark
         self._library = ListLibrary(path.parent, state)
         self._seen = ""
         self._one_at_a_time = threading.Lock()  # a signal may come while a change is being read
@@ -153,25 +155,42 @@ class PolicyStore:
         if self._good is None or not self._good.is_file():
             self._listener.policy_rejected(issues, kept=None)
             raise PolicyError(issues)
-        engine, _ = self._build(_Read(self._good.read_bytes(), *self._control_bytes(), ()))
+        engine, _ = self._build(
+            _Read(self._good.read_bytes(), *self._control_bytes(), self._catalogue_mark(), ())
+        )
         self._listener.policy_loaded(engine.policy, ())
         self._listener.policy_rejected(issues, kept=engine.policy.version)
         return engine
 
     def _read(self) -> _Read:
-        return _Read(self._path.read_bytes(), *self._control_bytes(), self._library.current())
+        mark = self._catalogue_mark()
+        return _Read(self._path.read_bytes(), *self._control_bytes(), mark, self._library.current())
+
+    def _catalogue_mark(self) -> tuple[int, int] | None:
+        """Tell one installed catalogue from the next by its time (ns) and size."""
+        try:
+            found = installed_file(self._installed).stat() if self._installed else None
+        except OSError:
+            return None
+        return (found.st_mtime_ns, found.st_size) if found else None
+
+    def _catalogue_for(self, mark: object) -> tuple[Catalogue, tuple[PolicyIssue, ...]]:
+        if self._catalogue is None or self._catalogue[0] != mark:
+            self._catalogue = (mark, *load_installed(self._installed))
+        return self._catalogue[1:]
 
     def _control_bytes(self) -> tuple[bytes, bytes]:
         return _bytes_of(self._sanctions), _bytes_of(self._state)
 
     def _build(self, read: _Read) -> tuple[Engine, tuple[PolicyIssue, ...]]:
         self._library.start_over()
-        policy, issues = parse_policy(read.policy, self._path.name, self._catalogue, self._library.read)
+        catalogue, warnings = self._catalogue_for(read.catalogue)
+        policy, issues = parse_policy(read.policy, self._path.name, catalogue, self._library.read)
         if policy is None:
             raise PolicyError(tuple(issue for issue in issues if issue.severity is Severity.ERROR))
         sanctions = self._parse_sanctions(read.sanctions, policy)
         state = parse_state(read.state, policy) if read.state else None
-        return Engine(policy, sanctions, state), tuple(issues)
+        return Engine(policy, sanctions, state), (*warnings, *issues)
 
     def _parse_sanctions(self, data: bytes, policy: Policy) -> tuple[Sanction, ...]:
         if not data or self._sanctions is None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from schoolgate_policy.catalogue_file import load_catalogue
+from schoolgate_policy.catalogue_installed import load_installed
 from schoolgate_policy.errors import PolicyConflict, PolicyError, PolicyUnwritable, Severity
 from schoolgate_policy.history import SHORT, History, digest_of, line_changes
 from schoolgate_policy.load import parse_policy, reader_below
@@ -75,7 +75,7 @@ def edit_policy(
     """
     target = _followed(path, missing=create)
     writer = _Writer(
-        target, History(state / "history") if state else None, catalogue or load_catalogue(), state
+        target, History(state / "history") if state else None, catalogue or load_installed(state)[0], state
     )
     with _alone(target.parent, patience):
         while True:

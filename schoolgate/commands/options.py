@@ -51,6 +51,6 @@ def read_policy(file: Path, state: Path | None = None) -> "Policy":
     from schoolgate_policy.load import load_policy
 
     try:
-        return load_policy(file, state=state)
+        return load_policy(file, state=state or read_settings(None).state)
     except PolicyError as error:
         refuse(error.issues)

@@ -48,7 +48,9 @@ def check(
 
     if not file.is_file():
         refuse([f"{file}: no such file"])
-    policy, issues = check_policy(file, today=datetime.now().astimezone().date())
+    policy, issues = check_policy(
+        file, state=read_settings(None).state, today=datetime.now().astimezone().date()
+    )
     if as_json:
         typer.echo(json.dumps([asdict(issue) for issue in issues], ensure_ascii=False, indent=2))
     else:
