@@ -34,17 +34,17 @@ class DnsMetrics:
             registry=registry,
         )  # fmt: skip
 
-    def query(self, transport: Transport, rcode: str) -> None:
-        """Count one answered query."""
-        self._queries.labels(transport, rcode).inc()
+    def query(self, transport: Transport, rcode: str, times: int = 1) -> None:
+        """Count answered queries."""
+        self._queries.labels(transport, rcode).inc(times)
 
-    def dropped(self, transport: Transport) -> None:
-        """Count one message or connection left without an answer."""
-        self._dropped.labels(transport).inc()
+    def dropped(self, transport: Transport, times: int = 1) -> None:
+        """Count messages and connections left without an answer."""
+        self._dropped.labels(transport).inc(times)
 
-    def cache(self, outcome: CacheOutcome) -> None:
-        """Count one look into the cache."""
-        self._cache.labels(outcome).inc()
+    def cache(self, outcome: CacheOutcome, times: int = 1) -> None:
+        """Count looks into the cache."""
+        self._cache.labels(outcome).inc(times)
 
     def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:
         """Count one exchange with an upstream, which took `seconds`."""

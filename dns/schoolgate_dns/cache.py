@@ -22,24 +22,30 @@ def key_of(query: Query) -> Key:
 @dataclass(slots=True)
 class _Entry:
     answer: Answer
-    stored: float
-    expires: float
+    stored: int
+    expires: int
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A remembered answer: its age in whole seconds, and whether its time is over."""
+    """An answer: when it was stored, its age, and whether its time is over (seconds)."""
 
     answer: Answer
+    stored: int
     age: int
     stale: bool
 
+    @property
+    def expires(self) -> int:
+        """The first second in which the answer is stale."""
+        return self.stored + self.answer.lifetime
+
 
 class Cache:
-    """Answers by question, the least recently used forgotten first; times are monotonic seconds."""
+    """Answers by question, the least recently used forgotten first; times are whole seconds."""
 
-    def __init__(self, entries: int, octets: int, stale_seconds: float = 0) -> None:
+    def __init__(self, entries: int, octets: int, stale_seconds: int = 0) -> None:
         self._limit = entries
         self._room = octets
         self._stale_seconds = stale_seconds
@@ -48,7 +54,7 @@ class Cache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, query: Query, now: float) -> Found | None:
+    def get(self, query: Query, now: int) -> Found | None:
         """Return what is known about the question, fresh before stale."""
         key = key_of(query)
         exact = self._look(key, now)
@@ -61,7 +67,7 @@ class Cache:
                 return denied
         return exact
 
-    def _look_above(self, query: Query, now: float) -> Found | None:
+    def _look_above(self, query: Query, now: int) -> Found | None:
         name = query.name
         while len(name) > 1:
             found = self._look((name, _EVERYTHING_BELOW, False, query.checking_disabled), now)
@@ -70,7 +76,7 @@ class Cache:
             name = name[name[0] + 1 :]
         return None
 
-    def _look(self, key: Key, now: float) -> Found | None:
+    def _look(self, key: Key, now: int) -> Found | None:
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -78,9 +84,9 @@ class Cache:
             self._forget(key)
             return None
         self._entries.move_to_end(key)
-        return Found(entry.answer, int(now - entry.stored), now >= entry.expires)
+        return Found(entry.answer, entry.stored, now - entry.stored, now >= entry.expires)
 
-    def put(self, query: Query, answer: Answer, now: float) -> None:
+    def put(self, query: Query, answer: Answer, now: int) -> None:
         """Remember an answer for its lifetime; one without a lifetime is not kept."""
         if answer.lifetime <= 0:
             return
@@ -91,7 +97,7 @@ class Cache:
         while self._entries and (self._room < 0 or len(self._entries) > self._limit):
             self._forget(next(iter(self._entries)))
 
-    def _store(self, key: Key, answer: Answer, now: float) -> None:
+    def _store(self, key: Key, answer: Answer, now: int) -> None:
         self._forget(key)
         size = len(answer.body.data) + len(answer.denial) + _ENTRY_OVERHEAD
         self._entries[key] = _Entry(answer, now, now + answer.lifetime, size)

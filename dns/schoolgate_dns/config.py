@@ -28,6 +28,7 @@ class DnsConfig:
     cache_entries: int = 50_000
     cache_bytes: int = 64 * 1024 * 1024
     cache_seconds: int = 86_400
+    fast_entries: int = 32_768  # finished answers kept beside the cache
     negative_seconds: int = 10_800  # RFC 2308 section 5: three hours
     failure_seconds: int = 5  # RFC 9520: at least one second, at most five minutes
     stale_seconds: int = 86_400  # RFC 8767: one to three days

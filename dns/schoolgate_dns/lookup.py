@@ -33,16 +33,20 @@ class Lookup:
         self._upstreams = upstreams
         self._recorder = recorder
         self._counters = counters
-        self._now = monotonic
+        self._monotonic, self._epoch = monotonic, monotonic()
         self._cache = Cache(config.cache_entries, config.cache_bytes, config.stale_seconds)
         # Apart, so that a failure never pushes out an answer that could still be served stale.
         self._failures = Cache(config.cache_entries // 10 + 1, config.cache_bytes // 10 + 1)
         self._asking: dict[Key, asyncio.Task[Answer]] = {}
         self._waiting = 0
 
+    def second(self) -> int:
+        """Return the present second of the clock by which answers age; it has no smaller parts."""
+        return int(self._monotonic() - self._epoch)
+
     def remembered(self, query: Query) -> Found | None:
         """Return what can be told at once: a fresh answer, or, while upstream fails, a stale one or the failure."""
-        now = self._now()
+        now = self.second()
         found = self._cache.get(query, now)
         if found is not None and not found.stale:
             self._counters.cache(CacheOutcome.HIT)
@@ -60,7 +64,7 @@ class Lookup:
 
     def stale(self, query: Query) -> Found | None:
         """Return a remembered answer whose time is over, for when upstream cannot be asked."""
-        found = self._cache.get(query, self._now())
+        found = self._cache.get(query, self.second())
         if found is not None:
             self._counters.cache(CacheOutcome.STALE)
         return found
@@ -76,17 +80,17 @@ class Lookup:
 
     async def _find(self, query: Query) -> Found:
         task = self._task(query)
-        now = self._now()
+        now = self.second()
         stale = self._cache.get(query, now)
         # The task goes on when we stop waiting, or when this client's query is cancelled: others wait for it too.
         done, _ = await asyncio.wait({task}, timeout=self._config.stale_after if stale else None)
         answer = task.result() if done else None
         if answer is not None and answer.rcode in _TOLD:
-            return Found(answer, 0, stale=False)
+            return Found(answer, self.second(), 0, stale=False)
         if stale is not None:
             self._counters.cache(CacheOutcome.STALE)
             return stale
-        return Found(answer or _failure(), 0, stale=False)
+        return Found(answer or _failure(), self.second(), 0, stale=False)
 
     def _task(self, query: Query) -> asyncio.Task[Answer]:
         key = key_of(query)
@@ -116,7 +120,7 @@ class Lookup:
             self._recorder.fault("dns", error)
             answer = _failure()
         if answer.rcode in _TOLD:
-            self._cache.put(query, answer, self._now())
+            self._cache.put(query, answer, self.second())
             return answer
         return self._remember_failure(query, answer)
 
@@ -124,7 +128,7 @@ class Lookup:
         """Keep a failure for a moment (RFC 9520), so that an outage is not made worse by everybody asking again."""
         edes = answer.edes or (Ede(EdeCode.NO_REACHABLE_AUTHORITY, "upstream could not answer"),)
         failure = _failure(edes, self._config.failure_seconds)
-        self._failures.put(query, failure, self._now())
+        self._failures.put(query, failure, self.second())
         return failure
 
     async def close(self) -> None:

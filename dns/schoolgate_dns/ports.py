@@ -31,16 +31,16 @@ class UpstreamOutcome(StrEnum):
 class DnsCounters(Protocol):
     """Counts; every method must return at once and never raise."""
 
-    def query(self, transport: Transport, rcode: str) -> None:
-        """Count one answered query; `rcode` is an IANA name such as `NOERROR`, `OTHER` for one without."""
+    def query(self, transport: Transport, rcode: str, times: int = 1) -> None:
+        """Count answered queries; `rcode` is an IANA name such as `NOERROR`, `OTHER` for one without."""
         ...
 
-    def dropped(self, transport: Transport) -> None:
-        """Count one message or connection that deserves no answer, or for which there was no room."""
+    def dropped(self, transport: Transport, times: int = 1) -> None:
+        """Count messages or connections that deserve no answer, or for which there was no room."""
         ...
 
-    def cache(self, outcome: CacheOutcome) -> None:
-        """Count one look into the cache."""
+    def cache(self, outcome: CacheOutcome, times: int = 1) -> None:
+        """Count looks into the cache."""
         ...
 
     def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:

@@ -33,6 +33,7 @@ from schoolgate_dns.reply import (
     reject,
     room,
 )
+from schoolgate_dns.reuse import Basis
 from schoolgate_dns.sinkhole import Ruling, blocked_reply
 from schoolgate_dns.special_names import special_name, special_reply
 from schoolgate_dns.wire import Qtype, Rcode
@@ -56,6 +57,7 @@ class Asker:
     address: str
     local: IPAddress
     transport: Transport
+    basis: Basis | None = None  # filled with what the answer rests upon, where that is wanted
 
 
 class Resolver:
@@ -138,6 +140,8 @@ class Resolver:
             technique = _TECHNIQUES.get(ruling.decision.category or "")
             if technique is not None:
                 self._suspect(technique, ruling, asker, query.host)
+            elif asker.basis is not None:
+                asker.basis.blocked(query, ruling.decision)
             return self._block(query, asker, ruling)
         return None
 
@@ -183,10 +187,14 @@ class Resolver:
             if ruling is not None and ruling.forbids_alias(beyond):
                 self._suspect(Technique.CNAME_CLOAKING, beyond, asker, query.host)
                 return self._block(query, asker, replace(beyond, via_alias=True))
+            if asker.basis is not None:
+                asker.basis.rests_on(beyond.decision)
             if not beyond.decision.blocked:
                 longest = min(longest, beyond.lease(now, self._config))
         if ruling is not None:
             self._recorder.decision(ruling.attempt, ruling.decision)
+            if asker.basis is not None:
+                asker.basis.told(query, ruling.decision, found, longest)
         return self._render(query, asker, found, longest)
 
     def _render(self, query: Query, asker: Asker, found: Found, longest: int) -> bytes:

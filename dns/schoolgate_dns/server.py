@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from schoolgate_dns.config import DnsConfig, Endpoint
+from schoolgate_dns.fast import FastPath
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import DnsCounters
 from schoolgate_dns.resolver import Resolver
@@ -39,6 +40,8 @@ class DnsServer:
         self._config = config
         self._recorder = recorder
         self._counters = counters
+        self._source = source
+        self._clock = clock
         self._lookup = Lookup(config, Upstreams(config, counters), recorder, counters, monotonic)
         self._resolver = Resolver(
             config, source=source, recorder=recorder, counters=counters, clock=clock, lookup=self._lookup
@@ -63,7 +66,7 @@ class DnsServer:
         for udp, tcp in pairs:
             host, port = udp.getsockname()[:2]
             self._addresses.append((host, port))
-            datagrams = UdpListener(udp, self._resolver, self._counters, self._recorder)
+            datagrams = UdpListener(udp, self._fast_path(), self._counters, self._recorder)
             streams = TcpListener(tcp, self._resolver, self._config, self._counters, open_by_client)
             await streams.start()
             datagrams.start()
@@ -74,6 +77,17 @@ class DnsServer:
                 effect="every allowed name is answered SERVFAIL",
                 remedy="set dns.upstreams",
             )
+
+    def _fast_path(self) -> FastPath:
+        return FastPath(
+            self._config,
+            source=self._source,
+            recorder=self._recorder,
+            counters=self._counters,
+            clock=self._clock,
+            lookup=self._lookup,
+            resolver=self._resolver,
+        )
 
     async def stop(self) -> None:
         """Stop listening, close connections, give up what waits; harmless when not started."""

@@ -46,6 +46,9 @@ class FakeEngine:
             network={"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils")
         )
 
+    def group(self, address: str):
+        return self.identify(address).network
+
     def decide(self, attempt: Attempt) -> Decision:
         if self.broken:
             raise RuntimeError("the engine is broken")
@@ -78,6 +81,11 @@ class FakeRecorder:
     def decision(self, attempt, decision) -> None:
         self.decisions.append((attempt, decision))
 
+    def repeated(self, point, batch) -> None:
+        for address, decision, times in batch:
+            attempt = Attempt(address, decision.host, decision.at, point=point)
+            self.decisions += [(attempt, decision)] * times
+
     def technique(self, technique, network, address, host) -> None:
         self.techniques.append((str(technique), network, address, host))
 
@@ -89,14 +97,14 @@ class FakeCounters:
     def __init__(self) -> None:
         self.seen: Counter = Counter()
 
-    def query(self, transport, rcode) -> None:
-        self.seen["query", str(transport), rcode] += 1
+    def query(self, transport, rcode, times=1) -> None:
+        self.seen["query", str(transport), rcode] += times
 
-    def dropped(self, transport) -> None:
-        self.seen["dropped", str(transport)] += 1
+    def dropped(self, transport, times=1) -> None:
+        self.seen["dropped", str(transport)] += times
 
-    def cache(self, outcome) -> None:
-        self.seen["cache", str(outcome)] += 1
+    def cache(self, outcome, times=1) -> None:
+        self.seen["cache", str(outcome)] += times
 
     def upstream(self, outcome, seconds) -> None:
         self.seen["upstream", str(outcome)] += 1
