@@ -4,7 +4,7 @@
  *
  * FILE holds queries as they go over the wire, each behind its length (two octets, big-endian). With RATE 0 the
  * load is closed: WINDOW queries are always outstanding, over one socket for each SOURCE. With a RATE the load is
- * open: so many queries a second whatever comes back. One JSON object on stdout: replies, lost, latencies in
+ * open: so many queries a second whatever comes back. SECONDS 0 asks every query once. One JSON object on stdout: replies, lost, latencies in
  * microseconds (exact, from every reply), replies by rcode. A query unanswered for a second counts as lost.
  */
 #define _GNU_SOURCE
@@ -34,6 +34,7 @@ static uint8_t *queries;
 static uint32_t *starts, count, next_query;
 static uint32_t *latencies;
 static size_t replies, room;
+static int once;
 static uint64_t by_rcode[16], total_sent, lost, strange;
 
 static int64_t now(void) {
@@ -63,6 +64,7 @@ static void send_some(struct line *line, int wanted) {
     struct iovec parts[BATCH][2];
     memset(messages, 0, sizeof messages);
     while (wanted > 0 && line->spare > 0) {
+        if (once && total_sent >= count) return;
         int n = wanted < BATCH ? wanted : BATCH;
         if (n > line->spare) n = line->spare;
         int64_t at = now();
@@ -133,6 +135,8 @@ int main(int argc, char **argv) {
     double seconds = atof(argv[4]), rate = atof(argv[6]);
     int sources = argc - 7 < SOCKETS ? argc - 7 : SOCKETS, window = atoi(argv[5]) / sources;
     struct pollfd polls[SOCKETS];
+    once = seconds == 0;
+    if (once) seconds = 120;
     for (int s = 0; s < sources; s++) {
         struct sockaddr_in own = {.sin_family = AF_INET};
         int size = 4 << 20;
@@ -145,7 +149,7 @@ int main(int argc, char **argv) {
         polls[s] = (struct pollfd){lines[s].fd, POLLIN, 0};
     }
     int64_t begin = now(), end = begin + (int64_t)(seconds * 1e9), checked = begin, at;
-    for (uint64_t turn = 0; (at = now()) < end;) {
+    for (uint64_t turn = 0; (at = now()) < end && !(once && replies + lost >= count);) {
         int64_t wait = 10000000;
         if (rate) {
             uint64_t due = (at - begin) / 1e9 * rate;

@@ -35,6 +35,7 @@ class DnsConfig:
     stale_ttl: int = 30
     stale_after: float = 1.8  # wait this long for the upstream before a stale answer is given
 
+    quick_timeout: float = 0.5  # before a question is asked again, more thoroughly
     udp_timeout: float = 1.5
     tcp_timeout: float = 3.0
     upstream_deadline: float = 6.0  # for one question, over all upstreams

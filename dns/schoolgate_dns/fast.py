@@ -95,6 +95,7 @@ class Lane:
     given: list[bytes] = field(default_factory=list)
 
 
+type Give = Callable[[bytes | Coroutine[Any, Any, bytes]], None]
 # Looks into `hot`, notes what was given, and the lane they belong to.
 type Entrance = tuple[Callable[[bytes], bytes | None], Callable[[bytes], None], Lane]
 
@@ -181,10 +182,10 @@ class FastPath:
         entrance = self.lanes[client] = table.hot.get, lane.given.append, lane
         return entrance
 
-    def respond(self, message: bytes, lane: Lane) -> bytes | Coroutine[Any, Any, bytes] | None:
-        """Answer a message that `hot` has nothing for: the `piece` to send behind its id, or what the resolver says.
+    def respond(self, message: bytes, lane: Lane, give: Give) -> bytes | None:
+        """Answer a message that `hot` has nothing for: the `piece` to send behind its id, good until the next `tick`.
 
-        The piece is good until the next `tick`.
+        None where no answer is due, or where it comes later and is given to `give`.
         """
         key, table = message[2:], lane.table
         kept = table.kept.get(key) or self._from_older(table, key)
@@ -193,9 +194,12 @@ class FastPath:
             lane.given.append(given)
             return given
         basis = Basis()
-        outcome = self._resolver.handle(message, Asker(lane.address, lane.local, Transport.UDP, basis))
+        outcome = self._resolver.handle(message, Asker(lane.address, lane.local, Transport.UDP, basis, give))
+        if outcome is None:
+            return None
         if not isinstance(outcome, bytes):
-            return outcome
+            give(outcome)
+            return None
         body = outcome[2:]
         if basis.decision is None or len(key) > _LONGEST_KEY or self._source.engine is not self._engine:
             return self._place(body)

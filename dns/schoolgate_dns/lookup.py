@@ -57,6 +57,30 @@ class Lookup:
         self._counters.cache(CacheOutcome.STALE if found else CacheOutcome.HIT)
         return found or failure
 
+    def knows(self, query: Query) -> bool:
+        """Whether anything is remembered about a question, be it stale or a failure, or it is being asked."""
+        now = self.second()
+        return (
+            self._cache.get(query, now) is not None
+            or self._failures.get(query, now) is not None
+            or key_of(query) in self._asking
+        )
+
+    def learn(self, query: Query, message: bytes) -> Answer | None:
+        """Remember a good answer of an upstream; None where it is malformed."""
+        try:
+            answer = self._digest(query, message)
+        except WireError as error:
+            self._recorder.fault("upstream", error)
+            return None
+        self._cache.put(query, answer, self.second())
+        return answer
+
+    def _digest(self, query: Query, message: bytes) -> Answer:
+        zones = self._config.local_zones
+        own_zone = bool(zones) and any(name in zones for name in suffixes(query.host))
+        return digest(message, self._config, own_zone=own_zone)
+
     @property
     def full(self) -> bool:
         """Whether as many clients' questions wait for upstream as may."""
@@ -105,8 +129,7 @@ class Lookup:
         """Return upstream's answer, remembered; a failure is an answer too, and never an exception."""
         try:
             message = await self._upstreams.exchange(query)
-            own_zone = any(name in self._config.local_zones for name in suffixes(query.host))
-            answer = digest(message, self._config, own_zone=own_zone)
+            answer = self._digest(query, message)
         except UpstreamError as error:
             self._recorder.fault("upstream", error)
             answer = _failure(

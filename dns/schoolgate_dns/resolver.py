@@ -13,8 +13,9 @@
 """
 
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from schoolgate_dns.answer import render
@@ -23,6 +24,7 @@ from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import DnsCounters, Transport
 from schoolgate_dns.query import Query, Rejection, read_query
+from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.reply import (
     Body,
     Ede,
@@ -58,6 +60,7 @@ class Asker:
     local: IPAddress
     transport: Transport
     basis: Basis | None = None  # filled with what the answer rests upon, where that is wanted
+    give: Callable[[bytes | Coroutine[Any, Any, bytes]], None] | None = None  # takes what comes later
 
 
 class Resolver:
@@ -72,6 +75,7 @@ class Resolver:
         counters: DnsCounters,
         clock: Clock,
         lookup: Lookup,
+        quick: QuickLookup,
     ) -> None:
         self._config = config
         self._source = source
@@ -79,9 +83,12 @@ class Resolver:
         self._counters = counters
         self._clock = clock
         self._lookup = lookup
+        self._quick = quick
 
     def handle(self, message: bytes, asker: Asker) -> Outcome:
         """Answer one message: the reply, or a coroutine that returns it, or None where none is due.
+
+        None is also for an answer that comes later and is handed to `asker.give`.
 
         Never raises; neither does the coroutine.
         """
@@ -96,11 +103,28 @@ class Resolver:
             reply = self._at_once(query, asker)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the client gets SERVFAIL and nothing opens
             return self._broken(query, message, asker, error)
-        return self._later(query, asker) if reply is None else self._count(reply, asker)
+        if reply is not None:
+            return self._count(reply, asker)
+        if asker.give is not None and self._quick.take(query, partial(self._arrived, query, asker)):
+            return None
+        return self._later(query, asker)
+
+    def _arrived(self, query: Query, asker: Asker, found: Found | None) -> None:
+        """Go on with a question that took the short way; the long one where that led nowhere."""
+        if asker.give is None:
+            return
+        asker.give(self._later(query, asker) if found is None else self._after(query, asker, found))
 
     async def _later(self, query: Query, asker: Asker) -> bytes:
         try:
             found = await self._lookup.find(query)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._broken(query, b"", asker, error)
+        return self._after(query, asker, found)
+
+    def _after(self, query: Query, asker: Asker, found: Found) -> bytes:
+        """Answer with what upstream said a moment ago; the verdict may be another by now."""
+        try:
             ruling = self._judge(query, asker)
             if ruling is not None and ruling.decision.blocked:
                 reply = self._block(query, asker, ruling)

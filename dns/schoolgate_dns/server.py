@@ -14,6 +14,7 @@ from schoolgate_dns.config import DnsConfig, Endpoint
 from schoolgate_dns.fast import FastPath
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import DnsCounters
+from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.resolver import Resolver
 from schoolgate_dns.tcp import TcpListener, bind_tcp
 from schoolgate_dns.udp import UdpListener, bind_udp
@@ -42,9 +43,17 @@ class DnsServer:
         self._counters = counters
         self._source = source
         self._clock = clock
-        self._lookup = Lookup(config, Upstreams(config, counters), recorder, counters, monotonic)
+        upstreams = Upstreams(config, counters)
+        self._lookup = Lookup(config, upstreams, recorder, counters, monotonic)
+        self._quick = QuickLookup(config, self._lookup, upstreams, counters)
         self._resolver = Resolver(
-            config, source=source, recorder=recorder, counters=counters, clock=clock, lookup=self._lookup
+            config,
+            source=source,
+            recorder=recorder,
+            counters=counters,
+            clock=clock,
+            lookup=self._lookup,
+            quick=self._quick,
         )
         self._listeners: list[UdpListener | TcpListener] = []
         self._addresses: list[Endpoint] = []
@@ -66,7 +75,7 @@ class DnsServer:
         for udp, tcp in pairs:
             host, port = udp.getsockname()[:2]
             self._addresses.append((host, port))
-            datagrams = UdpListener(udp, self._fast_path(), self._counters, self._recorder)
+            datagrams = UdpListener(udp, self._fast_path(), self._quick, self._counters, self._recorder)
             streams = TcpListener(tcp, self._resolver, self._config, self._counters, open_by_client)
             await streams.start()
             datagrams.start()
@@ -95,6 +104,7 @@ class DnsServer:
             await listener.close()
         self._listeners.clear()
         self._addresses.clear()
+        self._quick.close()
         await self._lookup.close()
 
 

@@ -10,11 +10,13 @@ import contextlib
 import socket
 import struct
 from collections.abc import Coroutine
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from schoolgate_dns import batch
 from schoolgate_dns.fast import Entrance, FastPath
+from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.ports import DnsCounters, Transport
 from schoolgate_policy.names import IPAddress
 from schoolgate_policy.ports import Recorder
@@ -71,6 +73,7 @@ class UdpListener:
         self,
         sock: socket.socket,
         fast: FastPath,
+        quick: QuickLookup,
         counters: DnsCounters,
         recorder: Recorder,
         *,
@@ -79,6 +82,7 @@ class UdpListener:
         """`batched` None: where the system can."""
         self._sock = sock
         self._fast = fast
+        self._quick = quick
         self._counters = counters
         self._recorder = recorder
         self._bound = ip_address(sock.getsockname()[0].partition("%")[0])
@@ -137,6 +141,7 @@ class UdpListener:
             if body is None:
                 gaps.append(place)
             put(body or _NOTHING)
+        self._quick.flush()
         lost = received.send(bodies, gaps)
         if lost:
             self._counters.dropped(Transport.UDP, lost)
@@ -152,15 +157,15 @@ class UdpListener:
                     self._counters.dropped(Transport.UDP)
                     return None
                 entrance = self._fast.enter(client, peer[0], local)
-            message = received.message(place)
-            outcome = self._fast.respond(message, entrance[2])
-            if outcome is None or isinstance(outcome, bytes):
-                return outcome
-            peer, _, reply_from = self._who(*received.envelope(place))
-            self._start(outcome, reply_from, peer)
+            give = partial(self._give, *received.envelope(place))
+            return self._fast.respond(received.message(place), entrance[2], give)
         except Exception as error:  # noqa: BLE001 - one message must not cost the others their answers
             self._recorder.fault("dns", error)
         return None
+
+    def _give(self, name: bytes, control: bytes, answer: bytes | Coroutine[Any, Any, bytes]) -> None:
+        peer, _, reply_from = self._who(name, control)
+        self._deliver(reply_from, peer, answer)
 
     def _who(self, name: bytes, control: bytes) -> tuple[Peer, IPAddress, Ancillary]:
         """Read who sent a message and to which address of ours, and what makes its answer leave from there."""
@@ -209,16 +214,21 @@ class UdpListener:
         if body is not None:
             note(body)
         else:
-            outcome = fast.respond(message, lane)
-            if outcome is not None and not isinstance(outcome, bytes):
-                self._start(outcome, reply_from, peer)
-            body = outcome if isinstance(outcome, bytes) else None
+            body = fast.respond(message, lane, partial(self._deliver, reply_from, peer))
+            self._quick.flush()
         if body is not None:
             self._send(message[:2] + batch.read_piece(body), reply_from, peer)
 
     # Both.
 
-    def _start(self, answer: Coroutine[Any, Any, bytes], reply_from: Ancillary, peer: Peer) -> None:
+    def _deliver(
+        self, reply_from: Ancillary, peer: Peer, answer: bytes | Coroutine[Any, Any, bytes]
+    ) -> None:
+        """Send an answer that is ready, or once it is."""
+        if isinstance(answer, bytes):
+            self._send(answer, reply_from, peer)
+            return
+
         async def finish() -> None:
             self._send(await answer, reply_from, peer)
 

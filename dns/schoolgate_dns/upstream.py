@@ -90,6 +90,21 @@ class Upstreams:
             key=lambda one: failed if (failed := self._failed_at.get(one, 0.0)) > since else 0.0,
         )
 
+    def quick(self, host: str) -> Endpoint | None:  # noqa: ARG002 - one upstream serves all names
+        """Return the upstream that a name is asked of first, if it did not fail lately."""
+        upstreams = self._config.upstreams
+        if not upstreams or (
+            self._failed_at
+            and self._failed_at.get(upstreams[0], 0.0) > time.monotonic() - self._config.upstream_hold_down
+        ):
+            return None
+        return upstreams[0]
+
+    def missed(self, endpoint: Endpoint) -> None:
+        """Note that an upstream did not answer in time."""
+        self._counters.upstream(UpstreamOutcome.TIMEOUT, self._config.quick_timeout)
+        self._failed_at[endpoint] = time.monotonic()
+
     async def exchange(self, query: Query) -> bytes:
         """Return the first proper answer to a question, else the last improper one (SERVFAIL, REFUSED …).
 

@@ -11,6 +11,7 @@ from policies import policy_of
 
 from schoolgate_dns import DnsConfig, Transport
 from schoolgate_dns.lookup import Lookup
+from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.resolver import Asker, Resolver
 from schoolgate_dns.upstream import Upstreams
 from schoolgate_policy.decision import Attempt
@@ -48,10 +49,13 @@ class Surroundings:
         self.engine = engine
         self.now = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
         config = DnsConfig()
-        lookup = Lookup(config, Truth(config, counters), recorder, counters)
+        truth = Truth(config, counters)
+        lookup = Lookup(config, truth, recorder, counters)
+        quick = QuickLookup(config, lookup, truth, counters)
         self.resolver = Resolver(
-            config, source=self, recorder=recorder, counters=counters, clock=lambda: self.now, lookup=lookup
-        )
+            config, source=self, recorder=recorder, counters=counters, clock=lambda: self.now, lookup=lookup,
+            quick=quick,
+        )  # fmt: skip
 
     async def ask(self, host: str, client: str) -> DNSRecord:
         query = DNSRecord.question(host).pack()

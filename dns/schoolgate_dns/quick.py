@@ -1,0 +1,188 @@
+"""The short way to upstream: one plain question over UDP, one good answer; everything else takes the long way.
+
+Questions that arrive together leave together through one fresh socket, which has one random port (RFC 5452); at the
+rate of an ordinary school that is a port for every question. An answer must come from the upstream's address and
+repeat id, name, type and letter case. What is truncated, refused, late, forged or otherwise odd is not dealt with
+here: whoever waits is told None, and asks `Lookup`, which knows what to do.
+"""
+
+import asyncio
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from schoolgate_dns.cache import Found, Key, key_of
+from schoolgate_dns.config import DnsConfig, Endpoint
+from schoolgate_dns.lookup import Lookup
+from schoolgate_dns.ports import CacheOutcome, DnsCounters, UpstreamOutcome
+from schoolgate_dns.query import Query
+from schoolgate_dns.upstream import Asking, Upstreams, ask
+from schoolgate_dns.wire import Qtype
+
+_TYPES = frozenset({Qtype.A, Qtype.AAAA, Qtype.HTTPS})
+_FORGERIES = 20  # wrong datagrams on one socket, after which nothing that comes there is believed
+_LARGEST = 4096
+_GOOD = frozenset({0x00, 0x03})  # NOERROR, NXDOMAIN
+_QR_OPCODE_TC = 0b11111010
+_QR = 0x80
+
+type Done = Callable[[Found | None], None]
+
+
+class _Flight:
+    """Questions that left through one socket."""
+
+    __slots__ = ("endpoint", "forged", "questions", "sent", "sock")
+
+    def __init__(self, sock: socket.socket, endpoint: Endpoint, sent: float) -> None:
+        self.sock = sock
+        self.endpoint = endpoint
+        self.sent = sent
+        self.forged = 0
+        self.questions: dict[bytes, tuple[Asking, Query, Key]] = {}
+
+
+class QuickLookup:
+    """Questions on their short way; `flush` sends what was taken."""
+
+    def __init__(self, config: DnsConfig, lookup: Lookup, upstreams: Upstreams, counters: DnsCounters) -> None:
+        self._config = config
+        self._lookup = lookup
+        self._upstreams = upstreams
+        self._counters = counters
+        self._waiting: dict[Key, list[Done]] = {}
+        self._queue: list[tuple[Query, Key]] = []
+        self._flights: deque[_Flight] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, query: Query, done: Done) -> bool:
+        """Take a question, and later call `done` once; False where it must go the long way from the start."""
+        if query.qtype not in _TYPES or len(self._waiting) >= self._config.max_in_flight:
+            return False
+        key = key_of(query)
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            if len(waiting) >= self._config.max_in_flight:
+                return False
+            waiting.append(done)
+        elif self._lookup.knows(query) or self._upstreams.quick(query.host) is None:
+            return False
+        else:
+            self._waiting[key] = [done]
+            self._queue.append((query, key))
+        self._counters.cache(CacheOutcome.MISS)
+        return True
+
+    def flush(self) -> None:
+        """Send the questions taken since the last time."""
+        if not self._queue:
+            return
+        queue, self._queue = self._queue, []
+        endpoint = self._upstreams.quick(queue[0][0].host)
+        if endpoint is None:
+            self._long_way(key for _, key in queue)
+            return
+        try:
+            flight = self._launch(endpoint, queue)
+        except OSError:
+            self._long_way(key for _, key in queue)
+            return
+        self._flights.append(flight)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(flight.sock, self._readable, flight)
+        if self._timer is None:
+            self._timer = loop.call_later(self._config.quick_timeout, self._late)
+
+    def _launch(self, endpoint: Endpoint, queue: list[tuple[Query, Key]]) -> _Flight:
+        family = socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.connect(endpoint)  # a fresh random port; the kernel drops what others send to it
+            flight = _Flight(sock, endpoint, time.monotonic())
+            for query, key in queue:
+                asking = ask(query)
+                while asking.ident in flight.questions:
+                    asking = ask(query)
+                sock.send(asking.message)
+                flight.questions[asking.ident] = asking, query, key
+        except OSError:
+            sock.close()
+            raise
+        return flight
+
+    def _readable(self, flight: _Flight) -> None:
+        receive = flight.sock.recv
+        while flight.questions:
+            try:
+                reply = receive(_LARGEST)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                break
+            found = flight.questions.get(reply[:2])
+            if found is None or not self._answers(reply, found[0]):
+                self._counters.forged()
+                flight.forged += 1
+                if flight.forged >= _FORGERIES:
+                    break
+                continue
+            asking, query, key = found
+            del flight.questions[asking.ident]
+            self._arrived(flight, reply, query, key)
+        self._end(flight)
+
+    @staticmethod
+    def _answers(reply: bytes, asking: Asking) -> bool:
+        return (
+            reply.startswith(asking.question, 12)
+            and reply[2] & 0xF8 == _QR  # a response to a standard query
+            and reply[4:6] == b"\0\1"
+        )
+
+    def _arrived(self, flight: _Flight, reply: bytes, query: Query, key: Key) -> None:
+        answer = None
+        if reply[2] & _QR_OPCODE_TC == _QR and reply[3] & 0xF in _GOOD:
+            self._counters.upstream(UpstreamOutcome.ANSWERED, time.monotonic() - flight.sent)
+            answer = self._lookup.learn(query, reply)
+        found = None if answer is None else Found(answer, self._lookup.second(), 0, stale=False)
+        for done in self._waiting.pop(key):
+            done(found)
+
+    def _end(self, flight: _Flight) -> None:
+        """Close a flight; what is still unanswered takes the long way."""
+        asyncio.get_running_loop().remove_reader(flight.sock)
+        flight.sock.close()
+        keys = [key for _, _, key in flight.questions.values()]
+        flight.questions.clear()
+        self._long_way(keys)
+
+    def _long_way(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            for done in self._waiting.pop(key):
+                done(None)
+
+    def _late(self) -> None:
+        """End the flights whose time is over."""
+        before = time.monotonic() - self._config.quick_timeout
+        while self._flights and (not self._flights[0].questions or self._flights[0].sent <= before):
+            flight = self._flights.popleft()
+            if flight.questions:
+                self._upstreams.missed(flight.endpoint)
+                self._end(flight)
+        self._timer = None
+        if self._flights:
+            wait = max(0.001, self._flights[0].sent - before)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._late)
+
+    def close(self) -> None:
+        """Forget every question; nobody is told."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for flight in self._flights:
+            if flight.questions:
+                asyncio.get_running_loop().remove_reader(flight.sock)
+                flight.sock.close()
+        self._flights.clear()
+        self._waiting.clear()
+        self._queue.clear()
