@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -133,7 +133,9 @@ class PolicyStore:
         self._take(read, engine, issues)
 
     def _take(self, read: _Read, engine: Engine, issues: tuple[PolicyIssue, ...]) -> None:
-        self._seen = read.digest
+        # Only now is it known which list files belong to the policy: without their marks the next look would think
+        # that they had just changed, and load everything again.
+        self._seen = replace(read, lists=read.lists or self._marks()).digest
         self._engine = engine
         self._listener.policy_loaded(engine.policy, (*issues, *self._keep(read.policy)))
 
@@ -148,10 +150,12 @@ class PolicyStore:
         return engine
 
     def _read(self) -> _Read:
-        marks = tuple(
+        return _Read(self._path.read_bytes(), *self._control_bytes(), self._marks())
+
+    def _marks(self) -> tuple[tuple[int, int], ...]:
+        return tuple(
             (mark.st_mtime_ns, mark.st_size) for path in self._lists if (mark := _stat(path)) is not None
         )
-        return _Read(self._path.read_bytes(), *self._control_bytes(), marks)
 
     def _control_bytes(self) -> tuple[bytes, bytes]:
         return _bytes_of(self._sanctions), _bytes_of(self._state)
