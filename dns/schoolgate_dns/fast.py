@@ -18,15 +18,15 @@ Invariants, in the order in which they are easiest to break:
 import math
 import struct
 from collections import Counter
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
 
 from schoolgate_dns.batch import address_of, piece
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import CacheOutcome, DnsCounters, Transport
-from schoolgate_dns.resolver import Asker, Resolver
+from schoolgate_dns.admission import Asker, Later
+from schoolgate_dns.resolver import Resolver
 from schoolgate_dns.reuse import Basis
 from schoolgate_dns.wire import Rcode
 from schoolgate_policy.decision import Decision, Point
@@ -93,9 +93,10 @@ class Lane:
     local: IPAddress
     table: _Table
     given: list[bytes] = field(default_factory=list)
+    closed: bool = False  # for the rest of the second
 
 
-type Give = Callable[[bytes | Coroutine[Any, Any, bytes]], None]
+type Give = Callable[[Later], None]
 # Looks into `hot`, notes what was given, and the lane they belong to.
 type Entrance = tuple[Callable[[bytes], bytes | None], Callable[[bytes], None], Lane]
 
@@ -121,6 +122,7 @@ class FastPath:
         self._clock = clock
         self._lookup = lookup
         self._resolver = resolver
+        self.allowance = config.queries_per_second or math.inf  # answers for one client in a second
         self._engine: Engine | None = None
         self._wall = self._second = 0
         self._tables: dict[Hashable, _Table] = {}
@@ -148,28 +150,40 @@ class FastPath:
 
     def settle(self) -> None:
         """Hand in the notes of what was given, and end the second: `hot` is empty afterwards."""
-        for _, _, lane in self.lanes.values():
-            if lane.given:
-                self._note(lane)
+        for client, (_, _, lane) in list(self.lanes.items()):
+            if lane.given and not self._note(lane):
+                self.close(client)
+            elif lane.closed:
+                del self.lanes[client]  # it opens again with the next question
         for table in self._tables.values():
             table.hot.clear()
         self._told.clear()
         self._spilt.clear()
         self._used = 0
 
-    def _note(self, lane: Lane) -> None:
+    def _note(self, lane: Lane) -> bool:
+        """Hand in what a client was given this second; return whether it may go on like that."""
         rcodes: Counter[tuple[str, bool]] = Counter()
         batch: list[tuple[str, Decision, int]] = []
+        alike = 0
         for given, times in Counter(lane.given).items():
             told = self._told[given]
             rcodes[told.rcode, told.cached] += times
             batch.append((lane.address, told.decision, times))
+            alike = max(alike, times)
         lane.given.clear()
         for (rcode, cached), times in rcodes.items():
             self._counters.query(Transport.UDP, rcode, times)
             if cached:
                 self._counters.cache(CacheOutcome.HIT, times)
         self._recorder.repeated(Point.DNS, batch)
+        return self._resolver.admission.charge(lane.address, sum(each for _, _, each in batch), alike)
+
+    def close(self, client: bytes) -> None:
+        """Let the resolver answer a client for a second: it asks more than a client may, and limits are kept there."""
+        _, note, lane = self.lanes[client]
+        lane.closed = True
+        self.lanes[client] = _nothing, note, lane
 
     def enter(self, client: bytes, address: str, local: IPAddress) -> Entrance:
         """Return the way of a client that has none yet."""
@@ -189,7 +203,7 @@ class FastPath:
         """
         key, table = message[2:], lane.table
         kept = table.kept.get(key) or self._from_older(table, key)
-        if kept is not None and self._wall <= kept.until and self._second < kept.expires:
+        if kept is not None and not lane.closed and self._wall <= kept.until and self._second < kept.expires:
             given = self._heat(table, key, kept.at(self._second), kept.told)
             lane.given.append(given)
             return given
@@ -256,3 +270,7 @@ class FastPath:
         spilt = bytearray(body)
         self._spilt.append(spilt)
         return piece(address_of(spilt), len(spilt))
+
+
+def _nothing(_: bytes) -> None:
+    return None

@@ -30,6 +30,7 @@ class Lookup:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
+        self._own_zones = config.own_zones
         self._upstreams = upstreams
         self._recorder = recorder
         self._counters = counters
@@ -61,25 +62,23 @@ class Lookup:
         """Whether anything is remembered about a question, be it stale or a failure, or it is being asked."""
         now = self.second()
         return (
-            self._cache.get(query, now) is not None
+            key_of(query) in self._asking
+            or self._cache.get(query, now) is not None
             or self._failures.get(query, now) is not None
-            or key_of(query) in self._asking
         )
 
     def learn(self, query: Query, message: bytes) -> Answer | None:
         """Remember a good answer of an upstream; None where it is malformed."""
         try:
-            answer = self._digest(query, message)
-        except WireError as error:
-            self._recorder.fault("upstream", error)
-            return None
+            answer = digest(message, self._config, own_zone=self._is_own(query.host))
+        except WireError:
+            return None  # another upstream may do better
         self._cache.put(query, answer, self.second())
         return answer
 
-    def _digest(self, query: Query, message: bytes) -> Answer:
-        zones = self._config.local_zones
-        own_zone = bool(zones) and any(name in zones for name in suffixes(query.host))
-        return digest(message, self._config, own_zone=own_zone)
+    def _is_own(self, host: str) -> bool:
+        zones = self._own_zones
+        return bool(zones) and any(name in zones for name in suffixes(host))
 
     @property
     def full(self) -> bool:
@@ -128,8 +127,10 @@ class Lookup:
     async def _ask(self, query: Query) -> Answer:
         """Return upstream's answer, remembered; a failure is an answer too, and never an exception."""
         try:
-            message = await self._upstreams.exchange(query)
-            answer = self._digest(query, message)
+            own_zone = self._is_own(query.host)
+            answer = await self._upstreams.learn(
+                query, lambda message: digest(message, self._config, own_zone=own_zone)
+            )
         except UpstreamError as error:
             self._recorder.fault("upstream", error)
             answer = _failure(
@@ -160,6 +161,7 @@ class Lookup:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._upstreams.close()
 
 
 def _failure(edes: tuple[Ede, ...] = (), lifetime: int = 0) -> Answer:

@@ -12,13 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from schoolgate_dns.asking import Asking, ask
+from schoolgate_dns.answer import Answer
 from schoolgate_dns.cache import Found, Key, key_of
-from schoolgate_dns.config import DnsConfig, Endpoint
+from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
-from schoolgate_dns.ports import CacheOutcome, DnsCounters, UpstreamOutcome
+from schoolgate_dns.ports import CacheOutcome, DnsCounters
 from schoolgate_dns.query import Query
-from schoolgate_dns.upstream import Asking, Upstreams, ask
+from schoolgate_dns.upstream import Server, Upstreams
 from schoolgate_dns.wire import Qtype
+from schoolgate_policy.ports import Recorder
 
 _TYPES = frozenset({Qtype.A, Qtype.AAAA, Qtype.HTTPS})
 _FORGERIES = 20  # wrong datagrams on one socket, after which nothing that comes there is believed
@@ -33,11 +36,11 @@ type Done = Callable[[Found | None], None]
 class _Flight:
     """Questions that left through one socket."""
 
-    __slots__ = ("endpoint", "forged", "questions", "sent", "sock")
+    __slots__ = ("forged", "questions", "sent", "server", "sock")
 
-    def __init__(self, sock: socket.socket, endpoint: Endpoint, sent: float) -> None:
+    def __init__(self, sock: socket.socket, server: Server, sent: float) -> None:
         self.sock = sock
-        self.endpoint = endpoint
+        self.server = server
         self.sent = sent
         self.forged = 0
         self.questions: dict[bytes, tuple[Asking, Query, Key]] = {}
@@ -46,13 +49,21 @@ class _Flight:
 class QuickLookup:
     """Questions on their short way; `flush` sends what was taken."""
 
-    def __init__(self, config: DnsConfig, lookup: Lookup, upstreams: Upstreams, counters: DnsCounters) -> None:
+    def __init__(
+        self,
+        config: DnsConfig,
+        lookup: Lookup,
+        upstreams: Upstreams,
+        counters: DnsCounters,
+        recorder: Recorder,
+    ) -> None:
         self._config = config
         self._lookup = lookup
         self._upstreams = upstreams
         self._counters = counters
+        self._recorder = recorder
         self._waiting: dict[Key, list[Done]] = {}
-        self._queue: list[tuple[Query, Key]] = []
+        self._queues: dict[Server, list[tuple[Query, Key]]] = {}
         self._flights: deque[_Flight] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -66,40 +77,35 @@ class QuickLookup:
             if len(waiting) >= self._config.max_in_flight:
                 return False
             waiting.append(done)
-        elif self._lookup.knows(query) or self._upstreams.quick(query.host) is None:
-            return False
         else:
+            server = None if self._lookup.knows(query) else self._upstreams.quick(query.host)
+            if server is None:
+                return False
             self._waiting[key] = [done]
-            self._queue.append((query, key))
+            self._queues.setdefault(server, []).append((query, key))
         self._counters.cache(CacheOutcome.MISS)
         return True
 
     def flush(self) -> None:
         """Send the questions taken since the last time."""
-        if not self._queue:
+        if not self._queues:
             return
-        queue, self._queue = self._queue, []
-        endpoint = self._upstreams.quick(queue[0][0].host)
-        if endpoint is None:
-            self._long_way(key for _, key in queue)
-            return
-        try:
-            flight = self._launch(endpoint, queue)
-        except OSError:
-            self._long_way(key for _, key in queue)
-            return
-        self._flights.append(flight)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(flight.sock, self._readable, flight)
-        if self._timer is None:
-            self._timer = loop.call_later(self._config.quick_timeout, self._late)
+        queues, self._queues = self._queues, {}
+        for server, queue in queues.items():
+            try:
+                self._flights.append(self._launch(server, queue))
+            except OSError:
+                self._long_way([key for _, key in queue])
+        if self._timer is None and self._flights:
+            self._timer = asyncio.get_running_loop().call_later(self._config.quick_timeout, self._late)
 
-    def _launch(self, endpoint: Endpoint, queue: list[tuple[Query, Key]]) -> _Flight:
-        family = socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET
+    def _launch(self, server: Server, queue: list[tuple[Query, Key]]) -> _Flight:
+        upstream = server.upstream
+        family = socket.AF_INET6 if ":" in upstream.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.connect(endpoint)  # a fresh random port; the kernel drops what others send to it
-            flight = _Flight(sock, endpoint, time.monotonic())
+            sock.connect((upstream.host, upstream.port))  # a fresh random port; the kernel drops what others send to it
+            flight = _Flight(sock, server, time.monotonic())
             for query, key in queue:
                 asking = ask(query)
                 while asking.ident in flight.questions:
@@ -109,6 +115,7 @@ class QuickLookup:
         except OSError:
             sock.close()
             raise
+        asyncio.get_running_loop().add_reader(sock, self._readable, flight)
         return flight
 
     def _readable(self, flight: _Flight) -> None:
@@ -142,12 +149,19 @@ class QuickLookup:
 
     def _arrived(self, flight: _Flight, reply: bytes, query: Query, key: Key) -> None:
         answer = None
-        if reply[2] & _QR_OPCODE_TC == _QR and reply[3] & 0xF in _GOOD:
-            self._counters.upstream(UpstreamOutcome.ANSWERED, time.monotonic() - flight.sent)
-            answer = self._lookup.learn(query, reply)
+        try:
+            answer = self._read(flight, reply, query)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, and takes the long way
+            self._recorder.fault("dns", error)
         found = None if answer is None else Found(answer, self._lookup.second(), 0, stale=False)
         for done in self._waiting.pop(key):
             done(found)
+
+    def _read(self, flight: _Flight, reply: bytes, query: Query) -> Answer | None:
+        if reply[2] & _QR_OPCODE_TC != _QR or reply[3] & 0xF not in _GOOD:
+            return None
+        self._upstreams.answered(flight.server, flight.sent)
+        return self._lookup.learn(query, reply)
 
     def _end(self, flight: _Flight) -> None:
         """Close a flight; what is still unanswered takes the long way."""
@@ -168,7 +182,7 @@ class QuickLookup:
         while self._flights and (not self._flights[0].questions or self._flights[0].sent <= before):
             flight = self._flights.popleft()
             if flight.questions:
-                self._upstreams.missed(flight.endpoint)
+                self._upstreams.missed(flight.server, flight.sent)
                 self._end(flight)
         self._timer = None
         if self._flights:
@@ -185,4 +199,4 @@ class QuickLookup:
                 flight.sock.close()
         self._flights.clear()
         self._waiting.clear()
-        self._queue.clear()
+        self._queues.clear()

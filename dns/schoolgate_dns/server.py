@@ -5,7 +5,6 @@ import errno
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -16,7 +15,7 @@ from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import DnsCounters
 from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.resolver import Resolver
-from schoolgate_dns.tcp import TcpListener, bind_tcp
+from schoolgate_dns.tcp import Seats, TcpListener, bind_tcp
 from schoolgate_dns.udp import UdpListener, bind_udp
 from schoolgate_dns.upstream import Upstreams
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
@@ -45,7 +44,7 @@ class DnsServer:
         self._clock = clock
         upstreams = Upstreams(config, counters)
         self._lookup = Lookup(config, upstreams, recorder, counters, monotonic)
-        self._quick = QuickLookup(config, self._lookup, upstreams, counters)
+        self._quick = QuickLookup(config, self._lookup, upstreams, counters, recorder)
         self._resolver = Resolver(
             config,
             source=source,
@@ -54,6 +53,7 @@ class DnsServer:
             clock=clock,
             lookup=self._lookup,
             quick=self._quick,
+            monotonic=monotonic,
         )
         self._listeners: list[UdpListener | TcpListener] = []
         self._addresses: list[Endpoint] = []
@@ -71,12 +71,12 @@ class DnsServer:
 
         """
         pairs = _bind_all(self._config.listen)
-        open_by_client: Counter[str] = Counter()
+        seats = Seats(self._config)
         for udp, tcp in pairs:
             host, port = udp.getsockname()[:2]
             self._addresses.append((host, port))
             datagrams = UdpListener(udp, self._fast_path(), self._quick, self._counters, self._recorder)
-            streams = TcpListener(tcp, self._resolver, self._config, self._counters, open_by_client)
+            streams = TcpListener(tcp, self._resolver, self._config, self._counters, seats, self._recorder)
             await streams.start()
             datagrams.start()
             self._listeners += (datagrams, streams)

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Coroutine
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from schoolgate_dns import batch
+from schoolgate_dns.admission import Later
 from schoolgate_dns.fast import Entrance, FastPath
 from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.ports import DnsCounters, Transport
@@ -145,6 +145,9 @@ class UdpListener:
         lost = received.send(bodies, gaps)
         if lost:
             self._counters.dropped(Transport.UDP, lost)
+        # Whoever sends most is seen here most: one look a batch finds a flood within a few.
+        if entrance is not None and len(entrance[2].given) > fast.allowance:
+            fast.close(client)
 
     def _slow(
         self, received: batch.Batch, place: int, client: bytes, entrance: Entrance | None
@@ -163,7 +166,7 @@ class UdpListener:
             self._recorder.fault("dns", error)
         return None
 
-    def _give(self, name: bytes, control: bytes, answer: bytes | Coroutine[Any, Any, bytes]) -> None:
+    def _give(self, name: bytes, control: bytes, answer: Later) -> None:
         peer, _, reply_from = self._who(name, control)
         self._deliver(reply_from, peer, answer)
 
@@ -213,6 +216,8 @@ class UdpListener:
         body = look(message[2:])
         if body is not None:
             note(body)
+            if len(lane.given) > fast.allowance:
+                fast.close(client)
         else:
             body = fast.respond(message, lane, partial(self._deliver, reply_from, peer))
             self._quick.flush()
@@ -222,7 +227,7 @@ class UdpListener:
     # Both.
 
     def _deliver(
-        self, reply_from: Ancillary, peer: Peer, answer: bytes | Coroutine[Any, Any, bytes]
+        self, reply_from: Ancillary, peer: Peer, answer: Later
     ) -> None:
         """Send an answer that is ready, or once it is."""
         if isinstance(answer, bytes):

@@ -392,7 +392,7 @@ class Builder:
             return f"it is a category: write `category:{name}`"
         by_title = {service.title.lower(): service.id for service in self._catalogue.services.values()}
         hint = suggest(by_title.get(name, name), self._service_names)
-        return hint if hint.startswith("did you mean") else f"`schoolgate services` lists them; {hint}"
+        return f"{hint}; `schoolgate services` lists them"
 
     @cached_property
     def _service_names(self) -> list[str]:

@@ -144,9 +144,10 @@ def _section_in(annotation: Any) -> Any:
 
 
 def suggest(given: str, available: Iterable[str]) -> str:
-    """Say what is available, and what was probably meant."""
+    """Say what is available, and what was probably meant; of very many names only the meant one."""
     names = sorted(available)
     close = get_close_matches(given.lower(), names, n=1, cutoff=0.7)
-    shown = ", ".join(names[:_MOST_NAMES_SHOWN]) + (" …" if len(names) > _MOST_NAMES_SHOWN else "")
     meant = f"did you mean `{close[0]}`? " if close else ""
-    return f"{meant}available: {shown or 'none'}"
+    if len(names) > _MOST_NAMES_SHOWN:
+        return f"{meant}{len(names)} names are known"
+    return f"{meant}available: {', '.join(names) or 'none'}"

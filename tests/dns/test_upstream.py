@@ -49,8 +49,7 @@ def test_a_closed_port_is_noticed_at_once(make_rig):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    rig = make_rig(upstreams=0)
-    rig.server._lookup._upstreams._config = type(rig.config)(upstreams=(("127.0.0.1", port),))
+    rig = make_rig(upstreams=0, endpoints=(("127.0.0.1", port),))
     started = time.monotonic()
     assert rig.ask("x.example").header.rcode == 2
     assert time.monotonic() - started < 1
