@@ -10,7 +10,7 @@ from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.ports import CacheOutcome, DnsCounters
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import Body, Ede, EdeCode
-from schoolgate_dns.upstream import UpstreamError, Upstreams
+from schoolgate_dns.upstream import Begun, UpstreamError, Upstreams
 from schoolgate_dns.wire import Rcode, WireError
 from schoolgate_policy.names import suffixes
 from schoolgate_policy.ports import Recorder
@@ -39,7 +39,8 @@ class Lookup:
         # Apart, so that a failure never pushes out an answer that could still be served stale.
         self._failures = Cache(config.cache_entries // 10 + 1, config.cache_bytes // 10 + 1)
         self._asking: dict[Key, asyncio.Task[Answer]] = {}
-        self._waiting = 0
+        self._begun: dict[Key, Begun] = {}
+        self.waiting = 0  # clients' questions, by either way
 
     def second(self) -> int:
         """Return the present second of the clock by which answers age; it has no smaller parts."""
@@ -67,6 +68,10 @@ class Lookup:
             or self._failures.get(query, now) is not None
         )
 
+    def begin(self, key: Key, begun: Begun) -> None:
+        """Take note of what came of asking by the short way; whoever waits will ask `find` at once."""
+        self._begun[key] = begun
+
     def learn(self, query: Query, message: bytes) -> Answer | None:
         """Remember a good answer of an upstream; None where it is malformed."""
         try:
@@ -83,7 +88,7 @@ class Lookup:
     @property
     def full(self) -> bool:
         """Whether as many clients' questions wait for upstream as may."""
-        return self._waiting >= self._config.max_in_flight
+        return self.waiting >= self._config.max_in_flight
 
     def stale(self, query: Query) -> Found | None:
         """Return a remembered answer whose time is over, for when upstream cannot be asked."""
@@ -95,11 +100,11 @@ class Lookup:
     async def find(self, query: Query) -> Found:
         """Ask upstream; where it is slow (RFC 8767 section 5) or fails, a stale answer is better than none."""
         self._counters.cache(CacheOutcome.MISS)
-        self._waiting += 1
+        self.waiting += 1
         try:
             return await self._find(query)
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     async def _find(self, query: Query) -> Found:
         task = self._task(query)
@@ -129,7 +134,9 @@ class Lookup:
         try:
             own_zone = self._is_own(query.host)
             answer = await self._upstreams.learn(
-                query, lambda message: digest(message, self._config, own_zone=own_zone)
+                query,
+                lambda message: digest(message, self._config, own_zone=own_zone),
+                self._begun.pop(key_of(query), None),
             )
         except UpstreamError as error:
             self._recorder.fault("upstream", error)

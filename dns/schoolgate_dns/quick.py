@@ -19,7 +19,7 @@ from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import CacheOutcome, DnsCounters
 from schoolgate_dns.query import Query
-from schoolgate_dns.upstream import Server, Upstreams
+from schoolgate_dns.upstream import Begun, Server, Upstreams
 from schoolgate_dns.wire import Qtype
 from schoolgate_policy.ports import Recorder
 
@@ -69,13 +69,11 @@ class QuickLookup:
 
     def take(self, query: Query, done: Done) -> bool:
         """Take a question, and later call `done` once; False where it must go the long way from the start."""
-        if query.qtype not in _TYPES or len(self._waiting) >= self._config.max_in_flight:
+        if query.qtype not in _TYPES:
             return False
         key = key_of(query)
         waiting = self._waiting.get(key)
         if waiting is not None:
-            if len(waiting) >= self._config.max_in_flight:
-                return False
             waiting.append(done)
         else:
             server = None if self._lookup.knows(query) else self._upstreams.quick(query.host)
@@ -83,7 +81,7 @@ class QuickLookup:
                 return False
             self._waiting[key] = [done]
             self._queues.setdefault(server, []).append((query, key))
-        self._counters.cache(CacheOutcome.MISS)
+        self._lookup.waiting += 1
         return True
 
     def flush(self) -> None:
@@ -131,12 +129,13 @@ class QuickLookup:
             if found is None or not self._answers(reply, found[0]):
                 self._counters.forged()
                 flight.forged += 1
-                if flight.forged >= _FORGERIES:
+                if flight.forged >= _FORGERIES or (found and found[0].answered_in_other_case(reply)):
                     break
                 continue
-            asking, query, key = found
-            del flight.questions[asking.ident]
-            self._arrived(flight, reply, query, key)
+            self._arrived(flight, reply, *found)
+        believed = not flight.forged
+        for asking, _, key in flight.questions.values() if not believed else ():
+            self._lookup.begin(key, Begun(flight.server, asking, None))
         self._end(flight)
 
     @staticmethod
@@ -147,15 +146,18 @@ class QuickLookup:
             and reply[4:6] == b"\0\1"
         )
 
-    def _arrived(self, flight: _Flight, reply: bytes, query: Query, key: Key) -> None:
+    def _arrived(self, flight: _Flight, reply: bytes, asking: Asking, query: Query, key: Key) -> None:
+        del flight.questions[asking.ident]
         answer = None
         try:
             answer = self._read(flight, reply, query)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, and takes the long way
             self._recorder.fault("dns", error)
-        found = None if answer is None else Found(answer, self._lookup.second(), 0, stale=False)
-        for done in self._waiting.pop(key):
-            done(found)
+        if answer is None:
+            self._lookup.begin(key, Begun(flight.server, asking, reply))
+            self._long_way([key])
+            return
+        self._tell(key, Found(answer, self._lookup.second(), 0, stale=False))
 
     def _read(self, flight: _Flight, reply: bytes, query: Query) -> Answer | None:
         if reply[2] & _QR_OPCODE_TC != _QR or reply[3] & 0xF not in _GOOD:
@@ -173,8 +175,15 @@ class QuickLookup:
 
     def _long_way(self, keys: Iterable[Key]) -> None:
         for key in keys:
-            for done in self._waiting.pop(key):
-                done(None)
+            self._tell(key, None)
+
+    def _tell(self, key: Key, found: Found | None) -> None:
+        waiting = self._waiting.pop(key)
+        self._lookup.waiting -= len(waiting)
+        if found is not None:  # else they are counted where they ask again
+            self._counters.cache(CacheOutcome.MISS, len(waiting))
+        for done in waiting:
+            done(found)
 
     def _late(self) -> None:
         """End the flights whose time is over."""
@@ -198,5 +207,6 @@ class QuickLookup:
                 asyncio.get_running_loop().remove_reader(flight.sock)
                 flight.sock.close()
         self._flights.clear()
+        self._lookup.waiting -= sum(map(len, self._waiting.values()))
         self._waiting.clear()
         self._queues.clear()

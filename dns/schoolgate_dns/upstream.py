@@ -9,8 +9,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
-from schoolgate_dns.asking import ask
+from schoolgate_dns.asking import Asking, ask
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.datagram import over_udp
 from schoolgate_dns.health import HasHealth, Health, in_order
@@ -45,6 +46,15 @@ class Server(HasHealth):
 
     def __str__(self) -> str:
         return f"{self.upstream.host} port {self.upstream.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What came of asking an upstream over UDP: an answer that is not plainly good, None where none can be believed."""
+
+    server: Server
+    asking: Asking
+    reply: bytes | None
 
 
 class Upstreams:
@@ -84,17 +94,18 @@ class Upstreams:
         """Return the first proper answer to a question, as `learn` does, unread."""
         return await self.learn(query, bytes)
 
-    async def learn[T](self, query: Query, read: Callable[[bytes], T]) -> T:
+    async def learn[T](self, query: Query, read: Callable[[bytes], T], begun: "Begun | None" = None) -> T:
         """Return what `read` makes of the first proper answer, else of the last improper one (SERVFAIL, REFUSED …).
 
-        An answer that `read` cannot make sense of is passed over like one that never came.
+        An answer that `read` cannot make sense of is passed over like one that never came. `begun` is what came of
+        asking by the short way.
 
         Raises:
             UpstreamError: none is configured, or none answered in time.
             WireError: nothing came but answers that make no sense.
 
         """
-        trial = _Trial(self, query, read)
+        trial = _Trial(self, query, read, begun)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.upstream_deadline):
                 return await trial.run(self._of(query.host))
@@ -107,12 +118,14 @@ class Upstreams:
                 return servers  # never anybody else: the names of a private zone are nobody's business
         return self._servers
 
-    async def attempt(self, server: Server, query: Query, reasons: list[str]) -> bytes | None:
-        """Ask one upstream; None where it gave nothing that can be used, and why is added to `reasons`."""
+    async def attempt(
+        self, server: Server, query: Query, reasons: list[str], begun: "Begun | None" = None
+    ) -> bytes | None:
+        """Ask one upstream, or go on where that has begun; None where it gave nothing that can be used, and why is added to `reasons`."""
         started = time.monotonic()
         outcome = UpstreamOutcome.TIMEOUT  # also when the deadline of the whole cuts us off
         try:
-            reply = await self._ask(server, query)
+            reply = await self._ask(server, query, begun)
             outcome = UpstreamOutcome.FAILED if reply[3] & 0xF in _FAILED else UpstreamOutcome.ANSWERED
         except TimeoutError:
             reasons.append(f"{server} did not answer in time")
@@ -144,12 +157,15 @@ class Upstreams:
                 await self._ask(server, _ARE_YOU_THERE)
                 server.health.answered(started, time.monotonic())
 
-    async def _ask(self, server: Server, query: Query) -> bytes:
+    async def _ask(self, server: Server, query: Query, begun: "Begun | None" = None) -> bytes:
         if server.upstream.tls:
             async with asyncio.timeout(self._config.tcp_timeout):
                 return await server.stream.ask(ask(query, padded=True))
-        asking = ask(query)
-        reply = await over_udp(server.upstream, asking, self._config.udp_timeout, self._counters)
+        if begun is not None:
+            asking, reply = begun.asking, begun.reply
+        else:
+            asking = ask(query)
+            reply = await over_udp(server.upstream, asking, self._config.udp_timeout, self._counters)
         if reply is not None and reply[3] & 0xF in _RETRY_PLAIN:
             asking = ask(query, edns=False)
             reply = await over_udp(server.upstream, asking, self._config.udp_timeout, self._counters)
@@ -171,10 +187,13 @@ class Upstreams:
 class _Trial[T]:
     """One question on its way round the upstreams, and the best that came back so far."""
 
-    def __init__(self, upstreams: Upstreams, query: Query, read: Callable[[bytes], T]) -> None:
+    def __init__(
+        self, upstreams: Upstreams, query: Query, read: Callable[[bytes], T], begun: Begun | None
+    ) -> None:
         self._upstreams = upstreams
         self._query = query
         self._read = read
+        self._begun = begun
         self._improper: list[T] = []
         self._malformed: WireError | None = None
         self._reasons: list[str] = []
@@ -183,8 +202,9 @@ class _Trial[T]:
         if not servers:
             raise UpstreamError("no upstream resolver is configured: set dns.upstreams")
         for _ in range(_ROUNDS):
-            for server in in_order(servers):
-                reply = await self._upstreams.attempt(server, self._query, self._reasons)
+            for server in self._order(servers):
+                begun, self._begun = self._begun, None
+                reply = await self._upstreams.attempt(server, self._query, self._reasons, begun)
                 if reply is None:
                     continue
                 try:
@@ -198,6 +218,13 @@ class _Trial[T]:
             if self._improper:
                 break  # "no" was said, not lost: asking again changes nothing
         return self.leftover()
+
+    def _order(self, servers: list[Server]) -> list[Server]:
+        """Return the servers as they are to be asked, one that has been asked already first."""
+        if self._begun is None:
+            return in_order(servers)
+        first = self._begun.server
+        return [first, *(server for server in in_order(servers) if server is not first)]
 
     def leftover(self) -> T:
         """Return or raise what is left when nobody answered properly."""

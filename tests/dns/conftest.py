@@ -1,6 +1,7 @@
 """A sinkhole on loopback with a stand-in upstream behind it, driven from outside by real sockets."""
 
 import asyncio
+import copy
 import os
 import shutil
 import socket
@@ -42,6 +43,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.table: dict[str, dict] = {}
         self.broken = False
+        self._last, self._view = "", self
         networks = {"staff": Inspection.NEEDED, "pupils": Inspection.ALL, "guests": Inspection.NAMES}
         self.policy = SimpleNamespace(
             networks={
@@ -62,6 +64,14 @@ class FakeEngine:
                 }
             ),
         )
+
+    @property
+    def in_force(self) -> "FakeEngine":
+        """This engine; after each change of its table another object, as after a reload."""
+        if repr(self.table) != self._last:
+            self._last, self._view = repr(self.table), copy.copy(self)
+        self._view.__dict__.update(broken=self.broken, policy=self.policy)
+        return self._view
 
     def block(self, name: str, *, networks=("staff", "pupils", "guests"), **fields) -> None:
         self.table[name] = {"verdict": Verdict.BLOCK, "reason": Reason.RULE, "networks": networks, **fields}
@@ -246,6 +256,18 @@ class StandIn(asyncio.DatagramProtocol):
             close()
 
 
+class Source:
+    """The policy source of a rig, whose tests change the policy as they go."""
+
+    def __init__(self, rig: "Rig") -> None:
+        self._rig = rig
+
+    @property
+    def engine(self):
+        engine = self._rig.engine
+        return engine.in_force if isinstance(engine, FakeEngine) else engine
+
+
 class Rig:
     """The sinkhole and its surroundings, on a loop in a thread of its own; tests are its clients."""
 
@@ -308,7 +330,7 @@ class Rig:
         }
         self.config = DnsConfig(**settings)
         self.server = DnsServer(
-            self.config, self, self.recorder, self.counters, lambda: self.now,
+            self.config, Source(self), self.recorder, self.counters, lambda: self.now,
             monotonic=lambda: self.seconds + time.monotonic(),
         )  # fmt: skip
         await self.server.start()
