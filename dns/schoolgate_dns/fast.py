@@ -125,6 +125,7 @@ class FastPath:
         self.allowance = config.queries_per_second or math.inf  # answers for one client in a second
         self._engine: Engine | None = None
         self._wall = self._second = 0
+        self._on_the_second = False
         self._tables: dict[Hashable, _Table] = {}
         self.lanes: dict[bytes, Entrance] = {}
         self._told: dict[bytes, _Told] = {}  # what the pieces in `hot` tell
@@ -137,7 +138,9 @@ class FastPath:
     def tick(self) -> None:
         """Forget what is no longer so; to be called before each batch, after it was received."""
         engine = self._source.engine
-        wall, second = int(self._clock().timestamp()), self._lookup.second()
+        now = self._clock()
+        wall, second = int(now.timestamp()), self._lookup.second()
+        self._on_the_second = not now.microsecond
         full = self._used > _ARENA - _RESERVE or self._spilt
         if wall == self._wall and second == self._second and engine is self._engine and not full:
             return
@@ -223,8 +226,8 @@ class FastPath:
         """Take an answer that may be given again into the tables; return its piece."""
         found, edge = basis.found, basis.edge
         told = _Told(decision, _RCODES.get(body[1] & 0xF, "OTHER"), found is not None)
-        if edge is not None and edge.microsecond:
-            return self._place(body)  # it cuts TTLs in the middle of a second
+        if edge is not None and (edge.microsecond or self._on_the_second):
+            return self._place(body)  # what is left until the edge changes within this second
         last = edge.timestamp() - self._config.policy_ttl - 1 if edge is not None else math.inf
         if self._wall <= last and not body[0] & _TC:
             if found is None:
