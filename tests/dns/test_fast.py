@@ -222,7 +222,7 @@ def test_techniques_are_seen_every_time(pair, dns):
 def test_nothing_leaks_over_an_edge_or_between_networks(pair, dns):
     """Staff and guests in turns around the start of lessons, ten thousand times, on the fast path."""
     edge = datetime(2026, 11, 23, 8, 50, tzinfo=UTC)
-    query = dns.query("netflix.com", edns=False, ident=5)
+    query = dns.query("youtube.com", edns=False, ident=5)
 
     async def interleave() -> None:
         for turn in range(10_000):
@@ -231,9 +231,9 @@ def test_nothing_leaks_over_an_edge_or_between_networks(pair, dns):
             if turn % 2 == 0:
                 assert reply.header.rcode == 3, turn  # never for guests
                 continue
-            assert str(reply.rr[0].rdata) == (str(LOCAL) if pair.now >= edge else "198.51.100.7"), turn
+            assert str(reply.rr[-1].rdata) == (str(LOCAL) if pair.now >= edge else "198.51.100.7"), turn
             if pair.now < edge:
-                assert reply.rr[0].ttl <= max(1, (edge - pair.now).total_seconds())
+                assert reply.rr[-1].ttl <= max(1, (edge - pair.now).total_seconds())
 
     asyncio.run(interleave())
     assert pair.handled < 2_000
