@@ -13,7 +13,8 @@ from schoolgate_dns.ports import DnsCounters, Transport
 from schoolgate_dns.resolver import Asker, Resolver
 from schoolgate_policy.ports import Recorder
 
-_BACKLOG = 256
+_BACKLOG = 256  # accepted at a time, before others get their turn
+_QUEUE = 4096  # waiting to be accepted; beyond it clients try again only after a second
 _BUFFER = 8192  # read ahead per connection: bounds memory, and how long one client can keep the loop busy
 
 
@@ -26,7 +27,7 @@ def bind_tcp(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))
-        sock.listen(_BACKLOG)
+        sock.listen(_QUEUE)
     except OSError:
         sock.close()
         raise
@@ -45,6 +46,7 @@ class Seats:
         self._idle: OrderedDict[asyncio.StreamWriter, str] = OrderedDict()  # longest silent first
         self._open: Counter[str] = Counter()
         self._taken = 0
+        self._put_out: set[asyncio.StreamWriter] = set()
 
     def take(self, client: str) -> bool:
         """Give a client a seat, and say whether there is one."""
@@ -53,8 +55,10 @@ class Seats:
         if self._taken >= self._config.tcp_connections:
             if not self._idle:
                 return False
-            writer, _ = self._idle.popitem(last=False)
-            writer.transport.abort()  # its seat is free as soon as its task has noticed
+            writer, holder = self._idle.popitem(last=False)
+            self.leave(holder, writer)
+            self._put_out.add(writer)  # its task has yet to notice
+            writer.transport.abort()
         self._open[client] += 1
         self._taken += 1
         return True
@@ -62,6 +66,9 @@ class Seats:
     def leave(self, client: str, writer: asyncio.StreamWriter) -> None:
         """Give the seat back."""
         self._idle.pop(writer, None)
+        if writer in self._put_out:
+            self._put_out.discard(writer)
+            return
         self._taken -= 1
         self._open[client] -= 1
         if not self._open[client]:
@@ -69,7 +76,8 @@ class Seats:
 
     def idle(self, client: str, writer: asyncio.StreamWriter) -> None:
         """Take note that nothing is asked or answered on a connection."""
-        self._idle[writer] = client
+        if writer not in self._put_out:
+            self._idle[writer] = client
 
     def busy(self, writer: asyncio.StreamWriter) -> None:
         """Take note that something is."""
@@ -102,6 +110,7 @@ class TcpListener:
         self._server = await asyncio.start_server(
             self._accepted, sock=self._sock, backlog=_BACKLOG, limit=_BUFFER
         )
+        self._sock.listen(_QUEUE)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

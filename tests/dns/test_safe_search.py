@@ -21,7 +21,7 @@ def filtered(rig):
         "strict.bing.com": "203.0.113.6", "www.bing.com": "203.0.113.7", "mail.google.com": "203.0.113.8",
     }.items():  # fmt: skip
         rig.upstream.add(name, "A", f"{name}. 300 A {address}")
-        rig.upstream.add(name, "HTTPS", f'{name}. 300 HTTPS 1 . alpn="h2"')
+        rig.upstream.add(name, "HTTPS", f"{name}. 300 HTTPS 1 . alpn=h2")
     rig.upstream.add(TWIN, "AAAA", f"{TWIN}. 300 AAAA 2001:db8::2", f"{TWIN}. 300 AAAA 2001:db8::3")
     return rig
 

@@ -299,13 +299,7 @@ class TestRfc9460:
 
     def test_d_rfc9460_edited(self, school, dns):
         """Out: ech, h3, hints, and what `mandatory` says of them; the rest stays, in ascending order."""
-        rdata = (
-            b"\0\1\0"
-             b"\0\0\0\4\0\1\0\5"
-             b"\0\1\0\6\2h3\2h2"
-             b"\0\3\0\2\x20\xfb"
-             b"\0\4\0\4\xc6\x33\x64\7"
-        ) + self.ECH
+        rdata = (b"\0\1\0\0\0\0\4\0\1\0\5\0\1\0\6\2h3\2h2\0\3\0\2\x20\xfb\0\4\0\4\xc6\x33\x64\7") + self.ECH
         school.upstream.script = lambda request, _: raw_reply(request, answers=[rr(65, rdata)])
         printed = dns.run(school, "dig", "ech.example", "HTTPS", "+short")
         assert printed.strip() == '1 . mandatory=alpn alpn="h2" port=8443'
