@@ -16,6 +16,7 @@ from schoolgate.part import CannotStart, Part, Server, Surroundings
 from schoolgate.settings import Endpoint, Settings, system_resolvers
 
 if TYPE_CHECKING:
+    from schoolgate.list_refresh import ListRefresher
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
     from schoolgate_exceptions.ports import Page
@@ -132,7 +133,8 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
 
 def build_portal(around: Surroundings) -> Server:
-    """Put the portal together; the block page is the proxy's."""
+    """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
+    from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_portal import PortalMetrics
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
@@ -147,7 +149,8 @@ def build_portal(around: Surroundings) -> Server:
             PortalMetrics(around.metrics.registry),
             around.clock,
             block_page,
-        )
+        ),
+        ListRefresher(fetcher_of(around.settings), around.store, around.recorder),
     )
 
 
@@ -211,14 +214,17 @@ class _Proxy:
 @dataclass(frozen=True, slots=True)
 class _Portal:
     server: "PortalServer"
+    lists: "ListRefresher"
 
     async def start(self) -> None:
         await self.server.start()
+        self.lists.start()
 
     async def ended(self) -> None:
         await self.server.run()
 
     async def stop(self) -> None:
+        await self.lists.stop()
         await self.server.stop()
 
     def listening(self) -> dict[str, str]:

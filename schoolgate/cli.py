@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from schoolgate import __version__
-from schoolgate.commands import catalogue, demo, history, parts, policy, run, services
+from schoolgate.commands import catalogue, demo, history, lists, parts, policy, run, services
 
 app = typer.Typer(
     name="schoolgate",
@@ -27,6 +27,7 @@ app.command("proxy")(parts.proxy)
 app.command("portal")(parts.portal)
 app.command("demo")(demo.demo)
 app.command("services")(services.services)
+policy.app.command("lists")(lists.lists)
 policy.app.command("history")(history.history)
 policy.app.command("restore")(history.restore)
 policy.app.command("migrate")(history.migrate)
