@@ -31,6 +31,7 @@ class DnsConfig:
     upstream_roots: Path | None = (
         None  # further certificate authorities (PEM) that `tls://` upstreams may have
     )
+    shared_ports: bool = False  # other processes of this user listen on the same addresses (SO_REUSEPORT)
     # What blocked names resolve to. None: the box's own address on which the query arrived.
     block_page_v4: IPv4Address | None = None
     block_page_v6: IPv6Address | None = None

@@ -70,7 +70,7 @@ class DnsServer:
             OSError: an address or port cannot be had; the message is one line that says which. Nothing is left bound.
 
         """
-        pairs = _bind_all(self._config.listen)
+        pairs = _bind_all(self._config.listen, shared=self._config.shared_ports)
         seats = Seats(self._config)
         for udp, tcp in pairs:
             host, port = udp.getsockname()[:2]
@@ -108,11 +108,11 @@ class DnsServer:
         await self._lookup.close()
 
 
-def _bind_all(listen: tuple[Endpoint, ...]) -> list[tuple[socket.socket, socket.socket]]:
+def _bind_all(listen: tuple[Endpoint, ...], *, shared: bool) -> list[tuple[socket.socket, socket.socket]]:
     pairs: list[tuple[socket.socket, socket.socket]] = []
     with contextlib.ExitStack() as undo:
         for host, port in listen:
-            pair = _bind_pair(host, port)
+            pair = _bind_pair(host, port, shared=shared)
             for sock in pair:
                 undo.callback(sock.close)
             pairs.append(pair)
@@ -120,12 +120,12 @@ def _bind_all(listen: tuple[Endpoint, ...]) -> list[tuple[socket.socket, socket.
     return pairs
 
 
-def _bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+def _bind_pair(host: str, port: int, *, shared: bool) -> tuple[socket.socket, socket.socket]:
     """Bind one port for both transports; port 0 is any port that both can have."""
     for _ in range(_PORT_TRIES):
-        udp = _or_explain("udp", host, port)
+        udp = _or_explain("udp", host, port, shared=shared)
         try:
-            return udp, _or_explain("tcp", host, udp.getsockname()[1])
+            return udp, _or_explain("tcp", host, udp.getsockname()[1], shared=shared)
         except OSError as error:
             udp.close()
             if port or error.errno != errno.EADDRINUSE:
@@ -133,9 +133,10 @@ def _bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     raise OSError(errno.EADDRINUSE, f"cannot listen on {host}: found no port free for both udp and tcp")
 
 
-def _or_explain(transport: str, host: str, port: int) -> socket.socket:
+def _or_explain(transport: str, host: str, port: int, *, shared: bool) -> socket.socket:
     try:
-        return bind_udp(host, port) if transport == "udp" else bind_tcp(host, port)
+        bind = bind_udp if transport == "udp" else bind_tcp
+        return bind(host, port, shared=shared)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         raise OSError(error.errno, f"cannot listen on {host} port {port} ({transport}): {reason}") from error
