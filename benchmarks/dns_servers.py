@@ -37,6 +37,8 @@ SETTINGS = """\
 state = "{folder}/state"
 [dns]
 listen = ["127.0.0.1:{port}"]
+queries_per_second = 10000000
+same_answers_per_second = 1000000
 upstreams = ["{stub[0]}:{stub[1]}"]
 [metrics]
 dns = "127.0.0.1:0"

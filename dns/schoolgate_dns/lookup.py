@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from schoolgate_dns.answer import Answer, digest
+from schoolgate_dns.answer import Answer, digest, digest_plain
 from schoolgate_dns.cache import Cache, Found, Key, key_of
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.ports import CacheOutcome, DnsCounters
@@ -72,10 +72,10 @@ class Lookup:
         """Take note of what came of asking by the short way; whoever waits will ask `find` at once."""
         self._begun[key] = begun
 
-    def learn(self, query: Query, message: bytes) -> Answer | None:
-        """Remember a good answer of an upstream; None where it is malformed."""
+    def learn(self, query: Query, message: bytes, question: bytes) -> Answer | None:
+        """Remember a good answer of an upstream, which repeats `question`; None where it is malformed."""
         try:
-            answer = digest(message, self._config, own_zone=self._is_own(query.host))
+            answer = digest_plain(message, question, self._config) or digest(message, self._config, own_zone=self._is_own(query.host))
         except WireError:
             return None  # another upstream may do better
         self._cache.put(query, answer, self.second())

@@ -150,7 +150,7 @@ class QuickLookup:
         del flight.questions[asking.ident]
         answer = None
         try:
-            answer = self._read(flight, reply, query)
+            answer = self._read(flight, reply, query, asking.question)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, and takes the long way
             self._recorder.fault("dns", error)
         if answer is None:
@@ -159,11 +159,11 @@ class QuickLookup:
             return
         self._tell(key, Found(answer, self._lookup.second(), 0, stale=False))
 
-    def _read(self, flight: _Flight, reply: bytes, query: Query) -> Answer | None:
+    def _read(self, flight: _Flight, reply: bytes, query: Query, question: bytes) -> Answer | None:
         if reply[2] & _QR_OPCODE_TC != _QR or reply[3] & 0xF not in _GOOD:
             return None
         self._upstreams.answered(flight.server, flight.sent)
-        return self._lookup.learn(query, reply)
+        return self._lookup.learn(query, reply, question)
 
     def _end(self, flight: _Flight) -> None:
         """Close a flight; what is still unanswered takes the long way."""
