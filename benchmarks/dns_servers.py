@@ -1,5 +1,6 @@
 """The servers that are compared, set up for the same job: block these names, forward the rest, remember answers."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -94,10 +95,13 @@ addAction(SuffixMatchNodeRule(blocked), RCodeAction(DNSRCode.NXDOMAIN))
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nobody listens on, below those that the system gives to connections."""
+    for port in range(5400, 5500):
+        with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 def write_configuration(folder: Path, names: list[str], port: int) -> None:

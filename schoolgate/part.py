@@ -1,6 +1,7 @@
 """The life of one process that filters or serves: start, say so, follow the policy, stop."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,8 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
             asyncio.create_task(_follow(store, recorder, stop), name="policy"),
             asyncio.create_task(systemd.keep_alive(lambda: _status(store)), name="watchdog"),
         ]
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking through it again and again would only cost time
         _announce(part, server, health, store)
         ended = asyncio.create_task(server.ended(), name="server")
         await asyncio.wait({ended, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)

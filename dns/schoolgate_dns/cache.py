@@ -57,6 +57,8 @@ class Cache:
     def get(self, query: Query, now: int) -> Found | None:
         """Return what is known about the question, fresh before stale."""
         key = key_of(query)
+        if not self._entries:
+            return None
         exact = self._look(key, now)
         if exact is not None and not exact.stale:
             return exact

@@ -199,17 +199,22 @@ class FastPath:
         entrance = self.lanes[client] = table.hot.get, lane.given.append, lane
         return entrance
 
+    def again(self, key: bytes, lane: Lane) -> bytes | None:
+        """Return the piece for a question that `hot` has nothing for but `kept` has; noted as given already."""
+        table = lane.table
+        kept = table.kept.get(key) or self._from_older(table, key)
+        if kept is None or lane.closed or self._wall > kept.until or self._second >= kept.expires:
+            return None
+        given = self._heat(table, key, kept.at(self._second), kept.told)
+        lane.given.append(given)
+        return given
+
     def respond(self, message: bytes, lane: Lane, give: Give) -> bytes | None:
-        """Answer a message that `hot` has nothing for: the `piece` to send behind its id, good until the next `tick`.
+        """Have a message answered by the resolver: the `piece` to send behind its id, good until the next `tick`.
 
         None where no answer is due, or where it comes later and is given to `give`.
         """
         key, table = message[2:], lane.table
-        kept = table.kept.get(key) or self._from_older(table, key)
-        if kept is not None and not lane.closed and self._wall <= kept.until and self._second < kept.expires:
-            given = self._heat(table, key, kept.at(self._second), kept.told)
-            lane.given.append(given)
-            return given
         basis = Basis()
         outcome = self._resolver.handle(message, Asker(lane.address, lane.local, Transport.UDP, basis, give))
         if outcome is None:

@@ -39,6 +39,7 @@ class Lookup:
         # Apart, so that a failure never pushes out an answer that could still be served stale.
         self._failures = Cache(config.cache_entries // 10 + 1, config.cache_bytes // 10 + 1)
         self._asking: dict[Key, asyncio.Task[Answer]] = {}
+        self._unknown: Query | None = None  # the question that `remembered` knew nothing about just now
         self._begun: dict[Key, Begun] = {}
         self.waiting = 0  # clients' questions, by either way
 
@@ -54,19 +55,18 @@ class Lookup:
             self._counters.cache(CacheOutcome.HIT)
             return found
         failure = self._failures.get(query, now)
+        self._unknown = query if found is None and failure is None else None
         if failure is None or failure.stale:
             return None
         self._counters.cache(CacheOutcome.STALE if found else CacheOutcome.HIT)
         return found or failure
 
     def knows(self, query: Query) -> bool:
-        """Whether anything is remembered about a question, be it stale or a failure, or it is being asked."""
-        now = self.second()
-        return (
-            key_of(query) in self._asking
-            or self._cache.get(query, now) is not None
-            or self._failures.get(query, now) is not None
-        )
+        """Whether anything is remembered of a question, be it stale or a failure, or it is being asked.
+
+        To be called only where `remembered` has just been.
+        """
+        return self._unknown is not query or key_of(query) in self._asking
 
     def begin(self, key: Key, begun: Begun) -> None:
         """Take note of what came of asking by the short way; whoever waits will ask `find` at once."""

@@ -25,7 +25,8 @@ _IP_PKTINFO = 8  # Linux; Python names it from 3.14 on
 _PKTINFO4 = struct.Struct("=i4s4s")  # interface, local address, destination in the header
 _PKTINFO6 = struct.Struct("=16sI")
 _CONTROL = 16  # octets of a control message before its data
-_TURNS = 4  # batches before others get their turn
+_TURNS = 8  # batches before others get their turn
+_BUSY = 4  # datagrams in a batch
 _BUFFER = 4 * 1024 * 1024
 _NOTHING = bytes(16)
 # For every place in a batch and every length: where the message is behind its id. Made once, as slicing with a
@@ -112,8 +113,8 @@ class UdpListener:
                 count = self._batch.receive()
                 if count:
                     self._serve(self._batch, count)
-                if count < batch.SIZE:
-                    return
+                if count < _BUSY:
+                    return  # else it is likely that more has come meanwhile, and asking costs less than the loop
         except Exception as error:  # noqa: BLE001 - whoever asked gets nothing and asks again
             self._recorder.fault("dns", error)
 
@@ -160,8 +161,11 @@ class UdpListener:
                     self._counters.dropped(Transport.UDP)
                     return None
                 entrance = self._fast.enter(client, peer[0], local)
-            give = partial(self._give, *received.envelope(place))
-            return self._fast.respond(received.message(place), entrance[2], give)
+            message, lane = received.message(place), entrance[2]
+            body = self._fast.again(message[2:], lane)
+            if body is not None:
+                return body
+            return self._fast.respond(message, lane, partial(self._give, *received.envelope(place)))
         except Exception as error:  # noqa: BLE001 - one message must not cost the others their answers
             self._recorder.fault("dns", error)
         return None
@@ -219,8 +223,10 @@ class UdpListener:
             if len(lane.given) > fast.allowance:
                 fast.close(client)
         else:
-            body = fast.respond(message, lane, partial(self._deliver, reply_from, peer))
-            self._quick.flush()
+            body = fast.again(message[2:], lane)
+            if body is None:
+                body = fast.respond(message, lane, partial(self._deliver, reply_from, peer))
+                self._quick.flush()
         if body is not None:
             self._send(message[:2] + batch.read_piece(body), reply_from, peer)
 

@@ -106,7 +106,7 @@ class Pair:
             note(body)
         else:
             later = []
-            body = self.fast.respond(message, lane, later.append)
+            body = self.fast.again(message[2:], lane) or self.fast.respond(message, lane, later.append)
             if later:
                 return await later[0] if asyncio.iscoroutine(later[0]) else later[0]
         return None if body is None else message[:2] + batch.read_piece(body)
