@@ -16,7 +16,17 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from dns_servers import CLIENT_CORE, CLIENTS, SERVER_CORE, STUB, Process, command, free_port, missing, write_configuration
+from dns_servers import (
+    CLIENT_CORE,
+    CLIENTS,
+    SERVER_CORE,
+    STUB,
+    Process,
+    command,
+    free_port,
+    missing,
+    write_configuration,
+)
 
 HERE = Path(__file__).parent
 SERVERS = ("schoolgate", "unbound", "dnsmasq", "dnsdist")
@@ -66,7 +76,13 @@ def write_queries(folder: Path, names: list[str]) -> None:
     mix = blocked[: WORKING_SET // 5] + cached[: WORKING_SET * 4 // 5]
     chance.shuffle(mix)
     missed = [f"{word(chance)}{number}.{word(chance)}.org" for number in range(DISTINCT)]
-    for work, asked in (("blocked", blocked), ("cached", cached), ("mix", mix), ("steady", mix), ("miss", missed)):
+    for work, asked in (
+        ("blocked", blocked),
+        ("cached", cached),
+        ("mix", mix),
+        ("steady", mix),
+        ("miss", missed),
+    ):
         (folder / f"{work}.queries").write_bytes(b"".join(map(packet, asked)))
 
 
@@ -115,7 +131,10 @@ def table(rounds: list[dict[str, dict[str, dict]]], works: list[str], servers: l
             cpu = [cell["cpu"] for cell in cells]
             row = [work, server, f"{median(cpu):.2f} [{min(cpu):.2f}-{max(cpu):.2f}]"]
             row += [f"{median(cell[key] for cell in cells):,.0f}" for key in ("qps", "p50", "p99")]
-            row += [str(sum(cell["lost"] for cell in cells)), f"{median(cell['resident'] for cell in cells):.0f}"]
+            row += [
+                str(sum(cell["lost"] for cell in cells)),
+                f"{median(cell['resident'] for cell in cells):.0f}",
+            ]
             wrong = sorted({rcode for cell in cells for rcode in cell.get("wrong", ())})
             lines.append("| " + " | ".join(row) + " |" + (f" wrong rcodes {wrong}" if wrong else ""))
     return "\n".join(lines)
@@ -134,7 +153,9 @@ def goals(rounds: list[dict[str, dict[str, dict]]], works: list[str], servers: l
         all_met &= met
         label = "CPU per query" if key == "cpu" else key
         spread = f"[{min(ratios):.2f}-{max(ratios):.2f}]"
-        lines.append(f"| {work}, {label} | {other} | {ratio:.2f} × {spread} | {sign} {goal:g} × | {'met' if met else 'MISSED'} |")
+        lines.append(
+            f"| {work}, {label} | {other} | {ratio:.2f}x {spread} | {sign} {goal:g}x | {'met' if met else 'MISSED'} |"
+        )
     return "\n".join(lines), all_met
 
 
@@ -161,7 +182,9 @@ def main() -> int:
             rounds = []
             for number in range(options.rounds):
                 order = servers if number % 2 else servers[::-1]
-                rounds.append({server: measure(folder, server, port, works, options.seconds) for server in order})
+                rounds.append(
+                    {server: measure(folder, server, port, works, options.seconds) for server in order}
+                )
                 print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         finally:
             stub.stop()

@@ -97,7 +97,11 @@ addAction(SuffixMatchNodeRule(blocked), RCodeAction(DNSRCode.NXDOMAIN))
 def free_port() -> int:
     """Return a port that nobody listens on, below those that the system gives to connections."""
     for port in range(5400, 5500):
-        with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        with (
+            contextlib.suppress(OSError),
+            socket.socket() as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+        ):
             tcp.bind(("127.0.0.1", port))
             udp.bind(("127.0.0.1", port))
             return port
@@ -114,7 +118,9 @@ def write_configuration(folder: Path, names: list[str], port: int) -> None:
     (folder / "unbound-names.conf").write_text(
         "".join(f'local-zone: "{name}." always_nxdomain\n' for name in names)
     )
-    (folder / "dnsmasq.conf").write_text(DNSMASQ.format(**fields) + "".join(f"address=/{name}/\n" for name in names))
+    (folder / "dnsmasq.conf").write_text(
+        DNSMASQ.format(**fields) + "".join(f"address=/{name}/\n" for name in names)
+    )
     (folder / "dnsdist.conf").write_text(DNSDIST.format(**fields))
 
 
@@ -123,7 +129,14 @@ def command(server: str, folder: Path) -> list[str]:
     match server:
         case "schoolgate":
             own = Path(sys.executable).with_name("schoolgate")
-            return [str(own), "dns", "--policy", f"{folder}/policy.yaml", "--settings", f"{folder}/schoolgate.toml"]
+            return [
+                str(own),
+                "dns",
+                "--policy",
+                f"{folder}/policy.yaml",
+                "--settings",
+                f"{folder}/schoolgate.toml",
+            ]
         case "unbound":
             return ["unbound", "-d", "-c", f"{folder}/unbound.conf"]
         case "dnsmasq":
@@ -151,7 +164,10 @@ class Process:
         with log.open("ab") as output:
             return cls(
                 subprocess.Popen(
-                    ["taskset", "-c", str(core), *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                    ["taskset", "-c", str(core), *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
                 )
             )
 

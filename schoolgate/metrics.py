@@ -119,7 +119,7 @@ class Metrics:
         """Count verdicts that were given again and again."""
         totals: dict[tuple[str, str, str], int] = {}
         for _, decision, times in batch:
-            labels = decision.network, decision.verdict, decision.reason
+            labels: tuple[str, str, str] = decision.network, decision.verdict, decision.reason
             totals[labels] = totals.get(labels, 0) + times
         for labels, times in totals.items():
             self.decisions.labels(point, *labels).inc(times)

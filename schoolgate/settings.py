@@ -122,7 +122,9 @@ class DnsSettings(_Section):
     listen: Annotated[tuple[ListenAt, ...], BeforeValidator(_split), Field(min_length=1)] = (
         Endpoint("127.0.0.1", 5353),
     )
-    workers: Annotated[int, Field(ge=1, le=64)] = 1  # processes that share the addresses; one a core is plenty
+    workers: Annotated[int, Field(ge=1, le=64)] = (
+        1  # processes that share the addresses; one a core is plenty
+    )
     upstreams: Upstreams = ()  # none: the system's resolvers
     # Zones with upstreams of their own, such as the school's Active Directory; local ones by that.
     zones: Annotated[dict[Zone, Annotated[Upstreams, Field(min_length=1)]], BeforeValidator(_split_zones)] = (

@@ -16,7 +16,6 @@ from schoolgate_dns.wire import Rcode
 from schoolgate_policy.names import IPAddress
 from schoolgate_policy.ports import Clock
 
-
 type Later = bytes | Coroutine[Any, Any, bytes]
 
 

@@ -36,15 +36,19 @@ _EDE = 15  # option code, RFC 8914
 _SOA_TAIL = 20  # serial, refresh, retry, expire, minimum
 
 _COUNTS = struct.Struct("!HHHHH")
-_MOST_PLAIN = 32
-_PLAIN_OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
+_MOST_PLAIN = 32  # records
+_ADDRESS_AT = 12  # octets of a record before its data, where its owner is a pointer
+_NO_OPT = frozenset({b"", b"\0\0\x29\x04\xd0\0\0\0\0\0\0"})  # the latter is what most send
 _NO_OPTIONS = re.compile(rb"\0\0\x29..\0\0..\0\0", re.DOTALL)  # any size, version 0, no extended code
 # The first octets of addresses among which there are private ones; a second look is taken at all of these.
 _MAYBE_PRIVATE = frozenset({0, 10, 100, 127, 169, 172, 192, 255})
 # Type and class to octets of an address, and whether its first two show that it is public.
 _PUBLIC: dict[bytes, tuple[int, Callable[[int, int], bool]]] = {
     QUESTION_TAIL.pack(Qtype.A, IN): (4, lambda first, _: first not in _MAYBE_PRIVATE),
-    QUESTION_TAIL.pack(Qtype.AAAA, IN): (16, lambda first, second: first >> 5 == 1 and (first, second) != (0x20, 0x02)),
+    QUESTION_TAIL.pack(Qtype.AAAA, IN): (
+        16,
+        lambda first, second: first >> 5 == 1 and (first, second) != (0x20, 0x02),
+    ),
 }
 
 
@@ -105,25 +109,21 @@ def digest_plain(message: bytes, question: bytes, config: DnsConfig) -> Answer |
     `question` is the question that the message repeats, as it has been found to do. None: not that simple.
     """
     flags, _, answers, authorities, additionals = _COUNTS.unpack_from(message, 2)
-    if flags & 0xF or authorities or additionals > 1 or not 0 < answers <= _MOST_PLAIN:
-        return None
-    body_at = HEADER.size + len(question)
     public = _PUBLIC.get(question[-QUESTION_TAIL.size :])
-    if public is None:
+    if public is None or flags & 0xF or authorities or additionals > 1 or not 0 < answers <= _MOST_PLAIN:
         return None
     size, is_public = public
-    end = body_at + answers * (12 + size)
-    if additionals and message[end:] != _PLAIN_OPT and not _NO_OPTIONS.fullmatch(message, end):
-        return None
-    if not additionals and len(message) != end:
+    body_at = HEADER.size + len(question)
+    end = body_at + answers * (_ADDRESS_AT + size)
+    opt = message[end:]
+    if bool(opt) != bool(additionals) or not (opt in _NO_OPT or _NO_OPTIONS.fullmatch(opt)):
         return None
     lifetime, ttls = config.cache_seconds, []
     kind = b"\xc0\x0c" + question[-QUESTION_TAIL.size :]
-    for at in range(body_at, end, 12 + size):
-        if message[at : at + 6] != kind or int.from_bytes(message[at + 10 : at + 12]) != size:
-            return None
+    for at in range(body_at, end, _ADDRESS_AT + size):
         ttl = int.from_bytes(message[at + 6 : at + 10])
-        if ttl >= 0x80000000 or not is_public(message[at + 12], message[at + 13]):
+        alike = message.startswith(kind, at) and message[at + 10 : at + 12] == size.to_bytes(2)
+        if not alike or ttl >= 0x80000000 or not is_public(message[at + 12], message[at + 13]):
             return None
         ttls.append((at + 6 - body_at, ttl))
         lifetime = min(lifetime, ttl)

@@ -88,7 +88,9 @@ class Batch:
         self._in_iov, self._out_iov = (_Iovec * (2 * SIZE))(), bytearray(2 * SIZE * ctypes.sizeof(_Iovec))
         self._in, self._out = (_Mmsghdr * SIZE)(), (_Mmsghdr * SIZE)()
         self._lay_out()
-        self._lengths = memoryview(self._in).cast("B").cast("I")[_Mmsghdr.len.offset // 4 :: ctypes.sizeof(_Mmsghdr) // 4]
+        self._lengths = (
+            memoryview(self._in).cast("B").cast("I")[_Mmsghdr.len.offset // 4 :: ctypes.sizeof(_Mmsghdr) // 4]
+        )
         self._keys = [struct.Struct(n * (family.wide_key if wide else family.key)) for n in range(SIZE + 1)]
         self.data = b""
         self.lengths: list[int] = []
@@ -139,7 +141,9 @@ class Batch:
         start = place * self._stride
         name = bytes(self._envelopes[start : start + self._family.name])
         control_at = start + self._family.room
-        return name, bytes(self._envelopes[control_at : control_at + self._family.control]) if self._wide else b""
+        return name, bytes(
+            self._envelopes[control_at : control_at + self._family.control]
+        ) if self._wide else b""
 
     def send(self, bodies: list[bytes], gaps: Sequence[int]) -> int:
         """Answer the batch: message `i` with its id and the body that `bodies[i]` is the `piece` of.
@@ -174,7 +178,9 @@ class Batch:
 
     def _forget_interfaces(self, count: int) -> None:
         """Let routing choose by which interface an answer leaves: only the address of ours must stay."""
-        view = memoryview(self._envelopes).cast("I")[(self._family.room + self._family.interface) // 4 :: self._stride // 4]
+        view = memoryview(self._envelopes).cast("I")[
+            (self._family.room + self._family.interface) // 4 :: self._stride // 4
+        ]
         for place in range(count):
             view[place] = 0
 

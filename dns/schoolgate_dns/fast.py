@@ -21,18 +21,18 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+from schoolgate_dns.admission import Asker, Later
 from schoolgate_dns.batch import address_of, piece
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
-from schoolgate_dns.ports import CacheOutcome, DnsCounters, Transport
-from schoolgate_dns.admission import Asker, Later
+from schoolgate_dns.ports import CacheOutcome, DnsCounters, DnsRecorder, Transport
 from schoolgate_dns.resolver import Resolver
 from schoolgate_dns.reuse import Basis
 from schoolgate_dns.wire import Rcode
 from schoolgate_policy.decision import Decision, Point
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import IPAddress
-from schoolgate_policy.ports import Clock, PolicySource, Recorder
+from schoolgate_policy.ports import Clock, PolicySource
 
 _ARENA = 4 * 1024 * 1024  # octets of answers given in one second; what is more is made slowly
 _RESERVE = 64 * 1232  # octets that one batch may need
@@ -82,7 +82,9 @@ class _Table:
 
     hot: dict[bytes, bytes] = field(default_factory=dict)  # question to the `piece` of the arena
     kept: dict[bytes, _Kept] = field(default_factory=dict)
-    older: dict[bytes, _Kept] = field(default_factory=dict)  # the generation before: the first to be forgotten
+    older: dict[bytes, _Kept] = field(
+        default_factory=dict
+    )  # the generation before: the first to be forgotten
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class FastPath:
         config: DnsConfig,
         *,
         source: PolicySource,
-        recorder: Recorder,
+        recorder: DnsRecorder,
         counters: DnsCounters,
         clock: Clock,
         lookup: Lookup,

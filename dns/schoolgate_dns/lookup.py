@@ -75,7 +75,9 @@ class Lookup:
     def learn(self, query: Query, message: bytes, question: bytes) -> Answer | None:
         """Remember a good answer of an upstream, which repeats `question`; None where it is malformed."""
         try:
-            answer = digest_plain(message, question, self._config) or digest(message, self._config, own_zone=self._is_own(query.host))
+            answer = digest_plain(message, question, self._config) or digest(
+                message, self._config, own_zone=self._is_own(query.host)
+            )
         except WireError:
             return None  # another upstream may do better
         self._cache.put(query, answer, self.second())

@@ -1,7 +1,11 @@
 """What the sinkhole wants counted; whoever composes it turns this into metrics. Every label is a closed set."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
+
+from schoolgate_policy.decision import Decision, Point
+from schoolgate_policy.ports import Recorder
 
 
 class Transport(StrEnum):
@@ -62,4 +66,15 @@ class DnsCounters(Protocol):
 
     def limited(self, limit: Limit) -> None:
         """Count one question turned away by a limit."""
+        ...
+
+
+class DnsRecorder(Recorder, Protocol):
+    """A recorder that also takes verdicts in bulk: the sinkhole gives the same answers thousands of times a second."""
+
+    def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
+        """Record verdicts that were acted upon again and again: client's address, decision, how many times.
+
+        All fell within a second or two before the call; the host is the decision's.
+        """
         ...

@@ -98,11 +98,7 @@ def _read(message: bytes, ident: int, flags: int, questions: int) -> Query:
         raise _Refused(Rcode.NOTIMP, "only standard queries are answered")
     if questions != 1:
         raise _Refused(Rcode.FORMERR, "a query has exactly one question")
-    plain = _plain_name(message)
-    if plain is not None:
-        name, host, offset = plain
-    else:
-        name, host, offset = _odd_name(message)
+    name, host, offset = _plain_name(message) or _odd_name(message)
     if offset + QUESTION_TAIL.size > len(message):
         raise _Refused(Rcode.FORMERR, "the question runs over the end")
     qtype, qclass = QUESTION_TAIL.unpack_from(message, offset)
@@ -118,7 +114,7 @@ def _read(message: bytes, ident: int, flags: int, questions: int) -> Query:
     return Query(ident, flags, question, name, host, qtype, edns)
 
 
-def _plain_name(message: bytes) -> tuple[bytes, str, int] | None:
+def _plain_name(message: bytes) -> tuple[bytes, str | None, int] | None:
     """Read a name without anything odd in it: wire form and text in lower case, and the offset behind it."""
     labels: list[bytes] = []
     offset = HEADER.size
@@ -138,7 +134,8 @@ def _plain_name(message: bytes) -> tuple[bytes, str, int] | None:
     return None
 
 
-def _odd_name(message: bytes) -> tuple[bytes, None, int]:
+def _odd_name(message: bytes) -> tuple[bytes, str | None, int]:
+    """Read any name; whether it has a text at all is seen when the whole question is known."""
     try:
         name, offset = read_name(message, HEADER.size)
     except WireError as error:

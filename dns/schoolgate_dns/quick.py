@@ -12,8 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from schoolgate_dns.asking import Asking, ask
 from schoolgate_dns.answer import Answer
+from schoolgate_dns.asking import Asking, ask
 from schoolgate_dns.cache import Found, Key, key_of
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
@@ -102,7 +102,9 @@ class QuickLookup:
         family = socket.AF_INET6 if ":" in upstream.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.connect((upstream.host, upstream.port))  # a fresh random port; the kernel drops what others send to it
+            sock.connect(
+                (upstream.host, upstream.port)
+            )  # a fresh random port; the kernel drops what others send to it
             flight = _Flight(sock, server, time.monotonic())
             for query, key in queue:
                 asking = ask(query)

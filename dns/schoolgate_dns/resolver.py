@@ -106,11 +106,11 @@ class Resolver:
                 admitted = self._at_once(query, asker)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the client gets SERVFAIL and nothing opens
             return self._broken(query, message, asker, error)
-        if admitted is None:
-            return None
-        if not isinstance(admitted, Query):
-            return self._count(admitted, asker)
-        if asker.give is not None and self._quick.take(admitted, partial(self._arrived, query, asker, admitted)):
+        if admitted is None or isinstance(admitted, bytes):
+            return admitted and self._count(admitted, asker)
+        if asker.give is not None and self._quick.take(
+            admitted, partial(self._arrived, query, asker, admitted)
+        ):
             return None
         return self._later(query, asker, admitted)
 

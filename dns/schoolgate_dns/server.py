@@ -12,13 +12,13 @@ import structlog
 from schoolgate_dns.config import DnsConfig, Endpoint
 from schoolgate_dns.fast import FastPath
 from schoolgate_dns.lookup import Lookup
-from schoolgate_dns.ports import DnsCounters
+from schoolgate_dns.ports import DnsCounters, DnsRecorder
 from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.resolver import Resolver
 from schoolgate_dns.tcp import Seats, TcpListener, bind_tcp
 from schoolgate_dns.udp import UdpListener, bind_udp
 from schoolgate_dns.upstream import Upstreams
-from schoolgate_policy.ports import Clock, PolicySource, Recorder
+from schoolgate_policy.ports import Clock, PolicySource
 
 _log = structlog.get_logger("schoolgate.dns")
 _PORT_TRIES = 16
@@ -31,7 +31,7 @@ class DnsServer:
         self,
         config: DnsConfig,
         source: PolicySource,
-        recorder: Recorder,
+        recorder: DnsRecorder,
         counters: DnsCounters,
         clock: Clock,
         *,

@@ -16,8 +16,8 @@ from typing import Any
 from schoolgate_dns import batch
 from schoolgate_dns.admission import Later
 from schoolgate_dns.fast import Entrance, FastPath
-from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.ports import DnsCounters, Transport
+from schoolgate_dns.quick import QuickLookup
 from schoolgate_policy.names import IPAddress
 from schoolgate_policy.ports import Recorder
 
@@ -232,9 +232,7 @@ class UdpListener:
 
     # Both.
 
-    def _deliver(
-        self, reply_from: Ancillary, peer: Peer, answer: Later
-    ) -> None:
+    def _deliver(self, reply_from: Ancillary, peer: Peer, answer: Later) -> None:
         """Send an answer that is ready, or once it is."""
         if isinstance(answer, bytes):
             self._send(answer, reply_from, peer)

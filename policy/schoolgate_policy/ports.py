@@ -1,10 +1,10 @@
 """The seams between the core and the world: what enforcement points are handed by whoever composes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from schoolgate_policy.decision import Attempt, Decision, Point
+from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.engine import Engine
 
 type Clock = Callable[[], datetime]  # the present instant, aware, in UTC
@@ -24,13 +24,6 @@ class Recorder(Protocol):
 
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Record one verdict that was acted upon."""
-        ...
-
-    def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
-        """Record verdicts that were acted upon again and again: client's address, decision, how many times.
-
-        All fell within a second or two before the call; the host is the decision's.
-        """
         ...
 
     def technique(self, technique: str, network: str, address: str, host: str) -> None:

@@ -90,7 +90,9 @@ class Pair:
     def handle(self, message, asker):
         """Count what the fast path leaves to the slow one."""
         self.handled += 1
-        asker = Asker(asker.address, asker.local, asker.transport, asker.basis)  # the long way: no sockets here
+        asker = Asker(
+            asker.address, asker.local, asker.transport, asker.basis
+        )  # the long way: no sockets here
         return self.slow.handle(message, asker)
 
     def pass_time(self, seconds: float) -> None:
@@ -160,7 +162,9 @@ def test_the_fast_path_says_what_the_slow_one_says(pair, dns):
             if number % 40 == 0:
                 pair.pass_time(chance.choice([0.1, 0.4, 0.9, 1.0, 7.3]))
             if number % 5_000 == 0:
-                pair.engine = Engine(policy_of(RULES if number % 10_000 else RULES.replace("[twitter]", "[bbc.co.uk]")))
+                pair.engine = Engine(
+                    policy_of(RULES if number % 10_000 else RULES.replace("[twitter]", "[bbc.co.uk]"))
+                )
             if number % 7_001 == 0:
                 pair.now -= timedelta(seconds=chance.choice([1, 500]))
             slow = await pair.ask_slow(message, client)
