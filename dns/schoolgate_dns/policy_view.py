@@ -1,10 +1,10 @@
 """What the sinkhole needs to know of a policy beside its verdicts: whom it answers, and what it denies altogether."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.model import Category
+from schoolgate_policy.names import parse_address
 
 _CIRCUMVENTION = "circumvention"
 _MOST_ADDRESSES = 65_536
@@ -29,7 +29,7 @@ class PolicyView:
         return known
 
     def _look(self, address: str) -> bool:
-        if self._answer_unknown or ip_address(address.partition("%")[0]).is_loopback:
+        if self._answer_unknown or parse_address(address).is_loopback:
             return True
         return self.engine.identify(address).known
 

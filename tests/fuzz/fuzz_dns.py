@@ -1,6 +1,6 @@
 """Feed the readers of DNS messages with what a coverage-guided fuzzer comes up with; not part of the tests.
 
-`make fuzz` runs this for SECONDS (default 60) on each target. A failure prints the bytes, and leaves them in a file.
+`make fuzz` runs each target for SECONDS_EACH (60). A failure prints the bytes, and leaves them in a file.
 """
 
 import os
@@ -22,7 +22,9 @@ SEEDS = {
     "client_message": [dns_targets.QUERY, dns_targets.QUERY[:12] + b"\x0cfacebook.com\0\0\1\0\1"],
     "upstream_message": [
         b"\0\1\0\0\0\0" + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\0\0\1",
-        b"\0\2\0\0\0\0" + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x10" + b"\xc0\x10\0\1\0\1\0\0\0\x3c\0\4\xc6\x33\x64\7",
+        b"\0\2\0\0\0\0"
+        + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x10"
+        + b"\xc0\x10\0\1\0\1\0\0\0\x3c\0\4\xc6\x33\x64\7",
         b"\0\1\0\0\0\0" + b"\xc0\x0c\0\x41\0\1\0\0\0\x3c\0\x0f\0\1\0\0\1\0\3\2h3\0\5\0\1x",
         b"\0\0\0\1\0\1" + b"\xc0\x10\0\6\0\1\0\0\0\x3c\0\x16\0\0" + bytes(20) + b"\0\0\x29\4\xd0\0\0\0\0\0\0",
     ],

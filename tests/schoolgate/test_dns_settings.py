@@ -24,7 +24,7 @@ def test_upstreams_and_zones():
 def test_a_cookie_secret_comes_from_a_file(tmp_path):
     """Thirty-two hexadecimal digits; anything else is one clear line."""
     file = tmp_path / "cookie.hex"
-    with pytest.raises(CannotStart, match="cookie.hex: cannot be read: no such file"):
+    with pytest.raises(CannotStart, match=r"cookie\.hex: cannot be read: no such file"):
         config(cookie_secret=file)
     for text in ("", "abc", "zz" * 16, "00" * 15):
         file.write_text(text)
@@ -37,10 +37,10 @@ def test_a_cookie_secret_comes_from_a_file(tmp_path):
 def test_certificate_authorities_are_looked_at(tmp_path):
     """A file without certificates is noticed at the start, not with the first question."""
     file = tmp_path / "roots.pem"
-    with pytest.raises(CannotStart, match="roots.pem: cannot be used: no such file"):
+    with pytest.raises(CannotStart, match=r"roots\.pem: cannot be used: no such file"):
         config(upstream_ca=file)
     file.write_text("no certificate")
-    with pytest.raises(CannotStart, match="roots.pem: cannot be used: no certificate"):
+    with pytest.raises(CannotStart, match=r"roots\.pem: cannot be used: no certificate"):
         config(upstream_ca=file)
     trustme.CA().cert_pem.write_to_path(file)
     assert config(upstream_ca=file).upstream_roots == file
