@@ -103,14 +103,14 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     server = part.build(around)
     health = HealthServer(metrics.registry, {"listening": lambda: None if server.listening() else "no"})
     try:
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking through it again and again would only cost time
         await _start(part, server, health, getattr(settings.metrics, part.name))
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, store.reload))
         tasks = [
             asyncio.create_task(_follow(store, recorder, stop), name="policy"),
             asyncio.create_task(systemd.keep_alive(lambda: _status(store)), name="watchdog"),
         ]
-        gc.collect()
-        gc.freeze()  # what is there now stays: looking through it again and again would only cost time
         _announce(part, server, health, store)
         ended = asyncio.create_task(server.ended(), name="server")
         await asyncio.wait({ended, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
