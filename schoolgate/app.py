@@ -36,6 +36,7 @@ def dns_config(settings: Settings) -> "DnsConfig":
     pages = [ip_address(text) for text in dns.block_page_address]
     return DnsConfig(
         listen=dns.listen,
+        shared_ports=dns.workers > 1,
         upstreams=tuple(parse_upstream(text) for text in dns.upstreams) or system_resolvers(),
         zones={zone: tuple(parse_upstream(text) for text in every) for zone, every in dns.zones.items()},
         upstream_roots=_roots(dns.upstream_ca),
