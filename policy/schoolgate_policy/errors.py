@@ -1,6 +1,7 @@
 """The exception classes of the policy core, split by who must act.
 
-`PolicyError` is for whoever edits policy.yaml; `InvalidHost` and `InvalidPath` are for whoever sent the name.
+`PolicyError` and `EditError` are for whoever edits policy.yaml, `PolicyConflict` for whoever was second to;
+`PolicyUnwritable` and `HistoryError` for whoever looks after the box; `InvalidHost` and `InvalidPath` are for whoever sent the name.
 """
 
 from dataclasses import dataclass
@@ -44,6 +45,30 @@ class PolicyError(SchoolgateError):
     def __init__(self, issues: tuple[PolicyIssue, ...]) -> None:
         super().__init__("\n".join(str(issue) for issue in issues))
         self.issues = issues
+
+
+class EditError(SchoolgateError):
+    """A change that cannot be made by machine without touching anything else; `snippet` is what to paste instead."""
+
+    def __init__(self, message: str, snippet: str = "") -> None:
+        super().__init__(message)
+        self.snippet = snippet
+
+
+class PolicyConflict(SchoolgateError):  # noqa: N818 - what it is called in the field
+    """The policy file is not what the change was made for; nothing was written."""
+
+
+class PolicyUnwritable(SchoolgateError):  # noqa: N818
+    """The policy file cannot be written; `snippet` is what to paste into it."""
+
+    def __init__(self, message: str, snippet: str = "") -> None:
+        super().__init__(message)
+        self.snippet = snippet
+
+
+class HistoryError(SchoolgateError):
+    """The versions that were kept cannot be read, or there is none of that name."""
 
 
 class InvalidHost(ValueError):  # noqa: N818 - reads as what it is where it is raised and caught
