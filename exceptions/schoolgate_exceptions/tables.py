@@ -113,6 +113,15 @@ sessions = Table(
     Column("revoked_at", Instant),
 )
 
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of the token
+    _account(on_delete="CASCADE"),  # whose password it sets; none: the first account of all
+    Column("ends", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
 sign_ins = Table(
     "sign_ins",
     metadata,
