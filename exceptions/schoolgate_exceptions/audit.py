@@ -109,6 +109,13 @@ class Audit:
             query = query.where(audit.c.action.startswith(action, autoescape=True))
         return [_entry(row) for row in connection.execute(query)]
 
+    def was_noted(self, connection: Connection, action: str, subject: str, since: datetime) -> bool:
+        """Whether there is a row of an action and a subject after an instant."""
+        query = sa.select(audit.c.number).where(
+            audit.c.subject == subject, audit.c.action == action, audit.c.at > since
+        )
+        return connection.execute(query.limit(1)).one_or_none() is not None
+
     def verify(self, connection: Connection) -> Verified:
         """Check every row.
 

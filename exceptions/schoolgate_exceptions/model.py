@@ -116,6 +116,7 @@ class AccessRequest:
     state: State
     version: int  # grows with each step
     host: str
+    path: str  # canonical, where staff typed one; empty otherwise
     service: str  # id in the catalogue, or empty
     purpose: Purpose
     reason: str

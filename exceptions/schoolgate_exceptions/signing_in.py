@@ -130,7 +130,8 @@ class SigningIn:
 
     def _count(self, connection: Connection, name_key: str, address_key: str) -> int:
         values = {"at": self._office.now(), "name_key": name_key, "address_key": address_key, "worked": False}
-        return connection.execute(sign_ins.insert().values(values).returning(sign_ins.c.number)).scalar_one()
+        result = connection.execute(sign_ins.insert().values(values).returning(sign_ins.c.number))
+        return int(result.scalar_one())
 
     def _find(self, connection: Connection, email: str) -> Account | None:
         try:

@@ -142,6 +142,7 @@ requests = Table(
     Column("state", String(20), nullable=False, index=True),
     Column("version", Integer, nullable=False),
     Column("host", String(255), nullable=False, index=True),
+    _text("path", 500),
     _text("service", 64),
     Column("purpose", String(20), nullable=False),
     _text("reason", 1000),
@@ -242,6 +243,7 @@ audit = Table(
     Column("body", Text),  # JSON: who, in which role, and the details; none once it was purged
     Column("digest", String(64), nullable=False),  # SHA-256 of the body
     Column("chain", String(64), nullable=False),  # SHA-256 of this row and the chain of the row before
+    Index("ix_audit_subject", "subject", "action", "at"),
 )
 
 audit_head = Table(

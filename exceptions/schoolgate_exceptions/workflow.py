@@ -57,6 +57,7 @@ class Action(StrEnum):
     APPLY = "apply"
     WITHDRAW = "withdraw"
     EXPIRE = "expire"
+    SHORTEN = "shorten"
     REVOKE = "revoke"
 
 
@@ -104,6 +105,8 @@ MOVES: tuple[Move, ...] = (
     _move(Action.APPLY, {State.APPROVED}, State.APPLIED, Role.SYSTEM),
     _move(Action.WITHDRAW, set(OPEN), State.WITHDRAWN, Role.REQUESTER, _O),
     _move(Action.EXPIRE, set(OPEN | GRANTED), State.EXPIRED, Role.SYSTEM),
+    _move(Action.SHORTEN, {State.APPROVED}, State.APPROVED, _O, _H, _D),
+    _move(Action.SHORTEN, {State.APPLIED}, State.APPLIED, _O, _H, _D),
     _move(Action.REVOKE, set(GRANTED), State.REVOKED, _O, _H, _D),
     _move(Action.REVOKE, set(GRANTED), State.REVOKED, Role.TEACHER, kinds={Kind.LESSON_WINDOW}),
 )

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("chain", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_audit"),
     )
+    op.create_index("ix_audit_subject", "audit", ["subject", "action", "at"])
     op.create_table(
         "audit_head",
         sa.Column("one", sa.Integer(), autoincrement=False, nullable=False),
@@ -85,6 +86,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_sign_ins_at", "sign_ins", ["at"])
     op.create_table(
+        "invitations",
+        sa.Column("key", sa.String(64), nullable=False),
+        sa.Column("account", sa.Integer(), nullable=True),
+        sa.Column("ends", sa.String(27), nullable=False),
+        sa.Column("used_at", sa.String(27), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account"], ["accounts.number"], name="fk_invitations_account", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("key", name="pk_invitations"),
+    )
+    op.create_table(
         "requests",
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("id", sa.String(20), nullable=False),
@@ -93,6 +105,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("host", sa.String(255), nullable=False),
+        sa.Column("path", sa.String(500), server_default="", nullable=False),
         sa.Column("service", sa.String(64), server_default="", nullable=False),
         sa.Column("purpose", sa.String(20), nullable=False),
         sa.Column("reason", sa.String(1000), server_default="", nullable=False),
@@ -275,6 +288,7 @@ def downgrade() -> None:
         "sanctions",
         "roles",
         "requests",
+        "invitations",
         "sign_ins",
         "settings",
         "official_accounts",
