@@ -101,7 +101,7 @@ class Desk:
         if holders:
             return len(holders)
         contacts = self.office.policy.school.contacts
-        named = {contacts[key] for role in roles if (key := _CONTACTS.get(role)) in contacts}
+        named = {contacts[key] for role in roles if (key := _CONTACTS.get(role, "")) in contacts}
         for address in sorted(address for address in named if "@" in address):
             self.outbox.post(connection, letter, Recipient(address), number, **values)
         return len(named)

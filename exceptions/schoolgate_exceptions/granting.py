@@ -36,7 +36,7 @@ class Concern(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Warning_:  # noqa: N801 - `Warning` is Python's own
+class Objection:
     """A concern in words; one that `blocks` cannot be approved."""
 
     concern: Concern
@@ -90,51 +90,53 @@ def _instant(local: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
 
-def warnings(request: AccessRequest, grant: Grant, engine: Engine, now: datetime) -> tuple[Warning_, ...]:
+def objections(request: AccessRequest, grant: Grant, engine: Engine, now: datetime) -> tuple[Objection, ...]:
     """Return what speaks against a grant, what blocks it first."""
-    found = list(_warnings(request, grant, engine, now))
-    return tuple(sorted(found, key=lambda warning: not warning.blocks))
+    found = list(_objections(request, grant, engine, now))
+    return tuple(sorted(found, key=lambda one: not one.blocks))
 
 
-def _warnings(request: AccessRequest, grant: Grant, engine: Engine, now: datetime) -> Iterator[Warning_]:
+def _objections(request: AccessRequest, grant: Grant, engine: Engine, now: datetime) -> Iterator[Objection]:
     policy = engine.policy
     yield from _about_time(grant, policy, now)
     yield from _about_words(request, grant)
     networks = _networks(grant, engine)
     if isinstance(networks, str):
-        yield Warning_(Concern.UNKNOWN, networks, blocks=True)
+        yield Objection(Concern.UNKNOWN, networks, blocks=True)
         return
     for text in grant.targets:
         try:
             target = parse_target(text)
         except ValueError as error:
-            yield Warning_(Concern.UNKNOWN, str(error), blocks=True)
+            yield Objection(Concern.UNKNOWN, str(error), blocks=True)
             continue
         if grant.verdict is Verdict.ALLOW:
             yield from _about_opening(target, networks, engine)
         if target.kind is TargetKind.URL:
-            yield from _about_path(target, networks)
+            yield from _about_path(networks)
     if grant.verdict is Verdict.ALLOW and request.host:
         yield from _about_now(request, grant, networks, engine, now)
 
 
-def _about_time(grant: Grant, policy: Policy, now: datetime) -> Iterator[Warning_]:
+def _about_time(grant: Grant, policy: Policy, now: datetime) -> Iterator[Objection]:
     if grant.until is None:
         return
     if grant.until <= max(now, grant.starts or now):
-        yield Warning_(Concern.OVER, "the end has passed already, or comes before the beginning", blocks=True)
+        yield Objection(
+            Concern.OVER, "the end has passed already, or comes before the beginning", blocks=True
+        )
     longest = policy.limits.longest_exception
     if longest is not None and grant.until - max(now, grant.starts or now) > longest:
         days = longest.days
-        yield Warning_(Concern.OVER_LIMIT, f"an exception may last {days} days at most", blocks=True)
+        yield Objection(Concern.OVER_LIMIT, f"an exception may last {days} days at most", blocks=True)
 
 
-def _about_words(request: AccessRequest, grant: Grant) -> Iterator[Warning_]:
+def _about_words(request: AccessRequest, grant: Grant) -> Iterator[Objection]:
     if not grant.whom and grant.verdict is Verdict.ALLOW:
-        yield Warning_(Concern.EVERYBODY, "this would open it on every network", blocks=False)
+        yield Objection(Concern.EVERYBODY, "this would open it on every network", blocks=False)
     names = [part for part in request.requester.name.casefold().split() if len(part) > 2]
     if any(name in grant.reason.casefold().split() for name in names):
-        yield Warning_(
+        yield Objection(
             Concern.NAME, "the reason stands in policy.yaml and must not name a person", blocks=True
         )
 
@@ -158,23 +160,23 @@ def _networks(grant: Grant, engine: Engine) -> list[Network] | str:
     return list(found.values()) or list(policy.networks.values())
 
 
-def _about_opening(target: Target, networks: list[Network], engine: Engine) -> Iterator[Warning_]:
+def _about_opening(target: Target, networks: list[Network], engine: Engine) -> Iterator[Objection]:
     policy = engine.policy
     if any(is_locked(name, policy) for name in names_of(target, policy.catalogue)):
-        yield Warning_(Concern.LOCKED, "this can never be opened", blocks=True)
+        yield Objection(Concern.LOCKED, "this can never be opened", blocks=True)
     for never in policy.limits.never:
         if reaches(never, target, policy.catalogue):
-            yield Warning_(
+            yield Objection(
                 Concern.NEVER, f"`limits.never` names `{never}`, so no exception may open it", blocks=True
             )
     if target.kind in {TargetKind.CATEGORY, TargetKind.LIST, TargetKind.EVERYTHING}:
-        yield Warning_(
+        yield Objection(
             Concern.WIDE, f"`{target}` opens many sites at once; name the one that is needed", blocks=False
         )
     yield from _about_age(target, networks, policy)
 
 
-def _about_age(target: Target, networks: list[Network], policy: Policy) -> Iterator[Warning_]:
+def _about_age(target: Target, networks: list[Network], policy: Policy) -> Iterator[Objection]:
     names = names_of(target, policy.catalogue)
     for service in policy.catalogue.services.values():
         if service.min_age is None:
@@ -191,37 +193,37 @@ def _about_age(target: Target, networks: list[Network], policy: Policy) -> Itera
         for network in networks:
             if network.age is not None and network.age < service.min_age.years:
                 message = f"{service.title} is for people of {service.min_age.years} or more; `{network.id}` has people of {network.age}"
-                yield Warning_(Concern.MINIMUM_AGE, message, blocks=True)
+                yield Objection(Concern.MINIMUM_AGE, message, blocks=True)
             elif (
                 network.age is None
                 and network.people is People.PUPIL
                 and service.min_age.years >= _ADULT_CHECK_FROM
             ):
                 message = f"{service.title} is for people of {service.min_age.years} or more; check who uses `{network.id}`"
-                yield Warning_(Concern.MINIMUM_AGE, message, blocks=False)
+                yield Objection(Concern.MINIMUM_AGE, message, blocks=False)
 
 
 def _below(name: str, domain: str) -> bool:
     return name == domain or name.endswith(f".{domain}")
 
 
-def _about_path(target: Target, networks: list[Network]) -> Iterator[Warning_]:
+def _about_path(networks: list[Network]) -> Iterator[Objection]:
     blind = [network.id for network in networks if network.inspection is Inspection.NAMES]
     if blind:
         message = f"a page cannot be told from its site on {', '.join(blind)} (`inspection: names`); name the whole site"
-        yield Warning_(Concern.PATH, message, blocks=True)
+        yield Objection(Concern.PATH, message, blocks=True)
 
 
 def _about_now(
     request: AccessRequest, grant: Grant, networks: list[Network], engine: Engine, now: datetime
-) -> Iterator[Warning_]:
+) -> Iterator[Objection]:
     path = request.path or "/"
     decisions = [
         engine.decide(Attempt(str(network.addresses[0].network_address), request.host, now, path))
         for network in networks
     ]
     if grant.whom and decisions and all(one.valid_until is None and not one.blocked for one in decisions):
-        yield Warning_(Concern.OPEN_ALREADY, f"{request.host} is open there already", blocks=False)
+        yield Objection(Concern.OPEN_ALREADY, f"{request.host} is open there already", blocks=False)
 
 
 def is_locked(host: str, policy: Policy) -> bool:
