@@ -17,6 +17,7 @@ from schoolgate_exceptions.plain_text import words
 from schoolgate_exceptions.references import Reference, References, parse_short_reference, short_reference
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.safeguarding import is_worrying
+from schoolgate_exceptions.tables import requests
 from schoolgate_exceptions.workflow import Action, State
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.errors import InvalidHost, InvalidPath
@@ -189,8 +190,7 @@ class Asking:
         if actor.account is None:
             return []
         with self._office.read() as connection:
-            column = repository.requests.c.account
-            return repository.select(connection, column == actor.account)[::-1]
+            return repository.select(connection, requests.c.account == actor.account)[::-1]
 
     def _own(self, connection: Connection, reference: str, actor: Actor) -> AccessRequest:
         request = repository.get(connection, parse_short_reference(reference))

@@ -296,3 +296,8 @@ def _official_json(official: OfficialUse | None) -> dict[str, Any] | None:
 
 def _official(data: Mapping[str, Any] | None) -> OfficialUse | None:
     return OfficialUse(**{**data, "ends": date.fromisoformat(data["ends"])}) if data else None
+
+
+def in_states(connection: Connection, *states: State) -> list[AccessRequest]:
+    """Return the requests in some states, oldest first."""
+    return select(connection, requests.c.state.in_(states))
