@@ -36,13 +36,16 @@ class Letters:
         """Return what a letter says, None where what it was about is over."""
         if due.letter is Letter.WAITING:
             return self._compose(due, link=self._url("queue"), **due.values)
+        if due.letter is Letter.CODE:
+            return self._code(connection, due)
         if due.request is None:
             return None
         request = repository.by_number(connection, due.request)
-        if due.letter is Letter.CODE:
-            return self._code(connection, due)
         if due.letter in _TO_APPROVE:
             return self._approval(connection, due, request)
+        return self._about(connection, due, request)
+
+    def _about(self, connection: Connection, due: Due, request: AccessRequest) -> Mail | None:
         if due.letter in _TO_ASKER:
             link = self._url("standing", reference=request.reference)
             return self._compose(due, self._asker_rows(connection, request), link=link)
@@ -69,7 +72,7 @@ class Letters:
     def _code(self, connection: Connection, due: Due) -> Mail | None:
         if due.recipient.account is None or due.request is None:
             return None
-        held = sorted(APPROVERS)[0]
+        held = min(APPROVERS)
         token = Token(due.values["token_key"], due.request, due.recipient.account, held)
         return self._compose(due, code=self._desk.tokens.new_code(connection, token))
 
