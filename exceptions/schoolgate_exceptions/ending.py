@@ -51,6 +51,7 @@ class Ending:
 
         """
         said = Said(note=words("note", note, MOST_NOTE))
+        until = until.replace(microsecond=0)  # the file knows seconds
         with self._office.write() as connection:
             request = repository.get(connection, name)
             grant = request.grant
