@@ -9,7 +9,7 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench lock packages clean
+.PHONY: help run demo test lint format bench fuzz lock packages clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ format: $(STAMPS)/dev  ## put the code into the one style
 
 bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+fuzz: $(STAMPS)/dev  ## feed the readers of DNS messages with noise, SECONDS_EACH=60 on each (never part of the tests)
+	@$(PIP) install --require-hashes -r requirements/fuzz.txt
+	@cd $${TMPDIR:-/tmp} && $(abspath $(BIN))/python $(CURDIR)/tests/fuzz/fuzz_dns.py
 
 lock: $(STAMPS)/dev  ## pin the newest allowed packages in requirements/, with hashes
 	deploy/lock.sh $(BIN)

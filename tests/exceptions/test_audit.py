@@ -1,7 +1,7 @@
 """The audit: whole, or the first row that is not; purged in time, and never more than that."""
 
-import sqlalchemy as sa
 import pytest
+import sqlalchemy as sa
 from school import School
 
 from schoolgate_exceptions.errors import AuditBroken, NotAllowed

@@ -4,6 +4,8 @@ import socket
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from importlib.resources import files
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +19,6 @@ from schoolgate_exceptions.outbox import MailHost
 from schoolgate_exceptions.reminders import Reminders
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.workflow import State
-from importlib.resources import files
 
 
 class Postman:
@@ -125,7 +126,7 @@ def test_nothing_is_lost_while_the_mail_host_is_down(posting, port):
         assert "refused" in row.problem
         posting.clock.at += (due := datetime.fromisoformat(row.next_at)) - posting.clock.at
         waits.append(due)
-    gaps = [(b - a).total_seconds() for a, b in zip(waits, waits[1:], strict=False)]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(waits)]
     assert gaps == [120, 240, 480]
     postman = Postman()
     controller = Controller(postman, hostname="127.0.0.1", port=port)

@@ -85,7 +85,11 @@ def test_asked_approved_opened_and_shut(told):
     request = service.asking.submit(ask, service.asking.asker(PUPIL), PUPIL).request
     assert (request.host, request.requester.network) == (HOST, "pupils")
     case = service.queue.case(officer, request.id)
-    grant = replace(case.grant, targets=("instagram",), until=datetime.now(UTC) + timedelta(seconds=12))
+    grant = replace(
+        case.grant,
+        targets=("instagram",),
+        until=datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=12),
+    )
     service.reviewing.recommend(officer, request.id, grant, "fine")
     assert sees(told, PUPIL)[0] is Seen.BLOCK
     applied = service.approving.approve(head, request.id)
