@@ -14,6 +14,7 @@ from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_proxy import authority
 from schoolgate_proxy.addon import SchoolgateProxy
 from schoolgate_proxy.config import ProxyConfig
+from schoolgate_proxy.gate import mode as _mode_of_the_gate  # noqa: F401 - mitmproxy finds the mode once it is loaded
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.ports import Address, Counters
 
@@ -39,8 +40,9 @@ class ProxyServer:
     ) -> None:
         self._config = config
         self._judge = Judge(source, recorder, clock)
-        self._networks = {_mode("transparent", at): network for network, at in config.transparent.items()}
+        self._networks = {_mode(f"gate:{network}", at): network for network, at in config.transparent.items()}
         self._addon = SchoolgateProxy(config, self._judge, counters, self._networks)
+        self._gate = self._addon.open_gate()
         self._proxyserver = proxyserver.Proxyserver()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         self._master: Master | None = None
         self._task: asyncio.Task[None] | None = None
@@ -71,6 +73,7 @@ class ProxyServer:
         _add(master, next_layer.NextLayer(), tlsconfig.TlsConfig(), started)
         _set(master, connection_strategy="lazy", validate_inbound_headers=True, store_streamed_bodies=False)
         self._master = master
+        self._gate.start(asyncio.get_running_loop())
         self._task = asyncio.get_running_loop().create_task(master.run(), name="mitmproxy")
         waiter = asyncio.ensure_future(started.event.wait())
         await asyncio.wait([self._task, waiter], return_when=asyncio.FIRST_COMPLETED)
@@ -91,6 +94,7 @@ class ProxyServer:
         if master is None or task is None:
             return
         await self._proxyserver.servers.update([])
+        self._gate.stop()
         handlers = list(self._proxyserver.connections.values())
         for handler in handlers:
             for io in list(handler.transports.values()):
@@ -108,7 +112,7 @@ class ProxyServer:
         await asyncio.sleep(0.01)  # lets the closed transports of the last connections go
 
     def _options(self, confdir: str, roots: str | None) -> options.Options:
-        modes = [_mode("regular", address) for address in self._config.explicit]
+        modes = [_mode("gate", address) for address in self._config.explicit]
         return options.Options(
             mode=[*modes, *self._networks],
             confdir=confdir,
