@@ -24,6 +24,24 @@ class ProxyMetrics:
             ["network", "handling"],
             registry=registry,
         )
+        self._relayed = Counter(
+            "schoolgate_proxy_relayed_bytes",
+            "Octets of connections that were passed on unread, counted at their end.",
+            ["network", "direction"],
+            registry=registry,
+        )
+        self._relayed_time = Counter(
+            "schoolgate_proxy_relayed_connection_seconds",
+            "How long connections that were passed on unread lasted, together.",
+            ["network"],
+            registry=registry,
+        )
+        self._turned_away = Counter(
+            "schoolgate_proxy_connections_turned_away",
+            "Connections closed unjudged: a client had too many, there were too many, nothing came in time.",
+            ["why"],
+            registry=registry,
+        )
         self._answers = Counter(
             "schoolgate_proxy_answers",
             "Requests that the proxy answered itself, such as with the block page.",
@@ -49,6 +67,16 @@ class ProxyMetrics:
     def connection_handled(self, network: str, handling: Handling) -> None:
         """Count what was done with a TLS connection."""
         self._handled.labels(network, handling).inc()
+
+    def connection_passed(self, network: str, sent: int, received: int, seconds: float) -> None:
+        """Count the end of a connection that was relayed unread."""
+        self._relayed.labels(network, "sent").inc(sent)
+        self._relayed.labels(network, "received").inc(received)
+        self._relayed_time.labels(network).inc(seconds)
+
+    def connection_turned_away(self, why: str) -> None:
+        """Count a connection closed unjudged."""
+        self._turned_away.labels(why).inc()
 
     def request_answered(self, network: str, status: int) -> None:
         """Count a request that the proxy answered itself."""

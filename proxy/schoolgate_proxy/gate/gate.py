@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from select import EPOLLIN
 
@@ -111,7 +112,7 @@ class Gate:
                 self._listening.append(listening)
                 self._ports |= {listening.getsockname()[1]}
                 self.poller.watch(
-                    listening.fileno(), EPOLLIN, lambda _, at=listening: self._accept(at, door, receive)
+                    listening.fileno(), EPOLLIN, partial(self._accept, listening, door, receive)
                 )
 
         def end() -> None:
@@ -129,7 +130,9 @@ class Gate:
 
     # -- taking in ---------------------------------------------------------------------------------------------
 
-    def _accept(self, listening: socket.socket, door: Door, receive: Callable[[Entrant], None]) -> None:
+    def _accept(
+        self, listening: socket.socket, door: Door, receive: Callable[[Entrant], None], _mask: int
+    ) -> None:
         for _ in range(_ACCEPTS):
             try:
                 sock, peer = listening.accept()
@@ -140,7 +143,7 @@ class Gate:
                     self._make_room()
                     return
                 continue  # the client has gone already
-            sock.setblocking(False)
+            sock.settimeout(0)
             address = peer[0] if listening.family == socket.AF_INET else str(parse_address(peer[0]))
             self._open += 1
             self._of_client[address] += 1

@@ -19,7 +19,7 @@ from schoolgate_proxy.gate.gate import Entrant
 from schoolgate_proxy.gate.listener import Door, open_sockets
 
 
-class GateMode(mode_specs.ProxyMode):
+class GateMode(mode_specs.ProxyMode):  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
     """A listener with the gate in front; the data is the network it serves, none for an explicit proxy."""
 
     description = "Schoolgate"

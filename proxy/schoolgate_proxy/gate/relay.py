@@ -8,6 +8,7 @@ that cannot be written to is not read from on the other side (back-pressure). Th
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from socket import SHUT_WR, SO_LINGER, SOL_SOCKET, socket
 
@@ -57,7 +58,7 @@ class Relay:
         upstream: socket,
         ended: Callable[["Relay"], None],
     ) -> None:
-        """`ended` is called once, when both sockets are closed."""
+        """Take both sockets; `ended` is called once, when they are closed."""
         self._poller = poller
         self._pool = pool
         self._upward = Flow(client, upstream)
@@ -151,10 +152,8 @@ class Relay:
             return
         flow.moved += moved
         flow.held = moved
-        try:
+        with suppress(BlockingIOError):
             flow.held -= os.splice(pipe[0], flow.sink.fileno(), moved, flags=_FLAGS)
-        except BlockingIOError:
-            pass
         if flow.held:
             self._set(flow.source, EPOLLIN, on=False)
             self._set(flow.sink, EPOLLOUT, on=True)

@@ -1,10 +1,9 @@
 """One connection at the gate, from its arrival until it is passed on, handed to mitmproxy or refused."""
 
-import errno
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP
 from typing import TYPE_CHECKING
 
 from schoolgate_policy.decision import Attempt, Decision
@@ -13,11 +12,12 @@ from schoolgate_policy.technique import Technique
 from schoolgate_proxy.blockpage import BlockResponse, render_fault
 from schoolgate_proxy.gate import head as heads
 from schoolgate_proxy.gate import hello as hellos
+from schoolgate_proxy.gate.dial import Dial
 from schoolgate_proxy.gate.listener import Door
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.ports import Address
 from schoolgate_proxy.request import Refusal, RequestHead, read_target, split_port
-from schoolgate_proxy.tls_name import ECH_PUBLIC_NAMES, tls_name
+from schoolgate_proxy.tls_name import ECH_PUBLIC_NAMES, TlsName, tls_name
 
 if TYPE_CHECKING:
     from schoolgate_proxy.gate.gate import Entrant, Gate
@@ -31,7 +31,6 @@ _EAGER_LOOKS = (
     8  # then by the clock, ever more slowly: tiny pieces must not cost more than they cost the sender
 )
 _PAUSE = 0.02  # seconds, doubled each time
-_TRY_SECONDS, _LAST_TRY_SECONDS = 2.0, 10.0  # for an upstream address, and for the last one that is left
 _LINGER_SECONDS, _LINGER_OCTETS = 2.0, 1 << 20  # of a request that was answered before it was read
 
 
@@ -39,7 +38,7 @@ class Visitor:
     """A client connection that is not decided yet; nothing of what it sent has been consumed."""
 
     __slots__ = (
-        "_by_the_clock", "_discarded", "_looks", "_pause", "_size", "_split", "_timer", "_tries", "_upstream", "_watched",
+        "_by_the_clock", "_dial", "_discarded", "_looks", "_pause", "_size", "_split", "_timer", "_watched",
         "address", "arrival", "attempt", "connect_name", "decision", "door", "gate", "gone", "receive", "sock",
     )  # fmt: skip
 
@@ -51,7 +50,7 @@ class Visitor:
         door: Door,
         receive: Callable[["Entrant"], None],
     ) -> None:
-        """`receive` is called in the event loop if mitmproxy is to open the connection."""
+        """Take a connection; `receive` is called in the event loop if mitmproxy is to open the connection."""
         self.gate = gate
         self.receive = receive
         self.sock = sock
@@ -68,15 +67,19 @@ class Visitor:
         self._pause = _PAUSE
         self._size = _FIRST_LOOK
         self._split = self._by_the_clock = False
-        self._tries: tuple[Address, ...] = ()
-        self._upstream: socket.socket | None = None
+        self._dial: Dial | None = None
         self._discarded = 0
 
     # -- looking -----------------------------------------------------------------------------------------------
 
+    @property
+    def undecided(self) -> bool:
+        """Whether it waits for a verdict."""
+        return not self.gone and self.decision is None
+
     def look(self, mask: int = 0) -> None:
         """See whether enough has arrived to decide, and act if so; a failure of ours ends in a block."""
-        if self.gone or self.decision is not None:
+        if not self.undecided:
             return
         data = b""
         self._looks += 1
@@ -93,7 +96,7 @@ class Visitor:
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not open the door
             self.gate.fault(error)
             self._fail(data)
-        if self.gone or self.decision is not None:
+        if not self.undecided:
             return
         if mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
             self.close()  # there will be no more
@@ -116,7 +119,7 @@ class Visitor:
 
     def _look_again(self) -> None:
         self.look()
-        if not self.gone and self.decision is None:
+        if self.undecided:
             self._look_later()
 
     def _judge(self, data: bytes) -> None:
@@ -144,32 +147,32 @@ class Visitor:
         if isinstance(hello, int):
             self._more(len(data))
             return
-        dialled = self.address[0] if self.address else ""
+        split = self._split or hello.records > 1
         found = tls_name(
             hello.sni,
             hello.alpn,
-            dialled=dialled,
+            dialled=self.address[0] if self.address else "",
             connect_name=self.connect_name,
             to_the_proxy=not self.door.transparent and self.connect_name is None,
-            split=self._split or hello.records > 1,
+            split=split,
         )
-        name = found.name
-        if name is None:
-            for technique in found.techniques:
-                self._saw(technique, found.label)
+        if found.name is None:
+            self._note(found)
             self._refuse_tls()
             return
-        attempt = self.gate.judge.attempt(self.arrival, name)
+        attempt = self.gate.judge.attempt(self.arrival, found.name)
         decision = self.gate.judge.decide(attempt)
         handling = handling_of(decision)
         if handling is Handling.INSPECT:
-            self._hand_over(split=self._split or hello.records > 1)
+            self._hand_over(split=split)
             return
-        for technique in found.techniques:
-            self._saw(technique, found.label, decision.network)
-        if handling is Handling.PASS and hello.ech and name in ECH_PUBLIC_NAMES:
-            self._saw(Technique.ECH, name, decision.network)
+        self._note(found, decision.network)
+        if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
+            self._saw(Technique.ECH, found.name, decision.network)
             handling = Handling.REFUSE
+        self._act(found.name, attempt, decision, handling)
+
+    def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
         self.gate.counters.connection_handled(decision.network, handling)
         self.gate.judge.acted(attempt, decision)
         if handling is Handling.PASS:
@@ -178,6 +181,10 @@ class Visitor:
             self._connect(name)
         else:
             self._refuse_tls()
+
+    def _note(self, found: TlsName, network: str = "") -> None:
+        for technique in found.techniques:
+            self._saw(technique, found.label, network)
 
     def _refuse_tls(self) -> None:
         self.sock.recv(hellos.LARGEST_RAW)  # what is left unread when it is closed would undo the alert
@@ -288,51 +295,16 @@ class Visitor:
         if not addresses:
             self._guarded(self._refuse_tls)
             return
-        self._tries = addresses
-        self._dial()
+        self._dial = Dial(self.gate.poller, addresses, self._connected, self.gate.unreachable)
+        self._dial.start()
 
-    def _dial(self) -> None:
-        while self._tries:
-            address, *rest = self._tries
-            self._tries = tuple(rest)
-            upstream = socket.socket(
-                socket.AF_INET6 if ":" in address[0] else socket.AF_INET,
-                socket.SOCK_STREAM | socket.SOCK_NONBLOCK,
-            )
-            upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if upstream.connect_ex(address) in {0, errno.EINPROGRESS}:
-                self._upstream = upstream
-                seconds = _TRY_SECONDS if rest else _LAST_TRY_SECONDS
-                self._timer = self.gate.poller.later(seconds, lambda: self._unanswered(address))
-                self.gate.poller.watch(upstream.fileno(), EPOLLOUT, lambda _: self._connected(address))
-                return
-            upstream.close()
-            self.gate.unreachable(address)
-        self.close(reset=True)
-
-    def _guarded(self, act: Callable[[], None]) -> None:
-        try:
-            act()
-        except OSError:
-            self.close()  # the client has gone
-
-    def _unanswered(self, address: Address) -> None:
-        if self._upstream is not None and not self.gone:
-            self.gate.poller.close(self._upstream)
-            self._upstream = None
-            self.gate.unreachable(address)
-            self._dial()
-
-    def _connected(self, address: Address) -> None:
-        upstream = self._upstream
-        if upstream is None or self.gone:
-            return
-        self._timer.cancel()
-        if upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._unanswered(address)
-            return
-        self.gone = True
-        self.gate.passed(self, upstream)
+    def _connected(self, upstream: socket.socket | None) -> None:
+        self._dial = None
+        if upstream is None:
+            self.close(reset=True)
+        else:
+            self.gone = True
+            self.gate.passed(self, upstream)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -340,9 +312,8 @@ class Visitor:
         """Close the connection: properly, or with a reset where nobody should be kept waiting for an end."""
         self.gone = True
         self._timer.cancel()
-        if self._upstream is not None:
-            self.gate.poller.close(self._upstream)
-            self._upstream = None
+        if self._dial is not None:
+            self._dial.cancel()
         if reset:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         elif self._looks:
@@ -370,6 +341,12 @@ class Visitor:
             self._guarded(lambda: self._answer(render_fault(""), "GET"))
         else:
             self.close()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OSError:
+            self.close()  # the client has gone
 
     def _saw(self, technique: Technique, host: str, network: str = "") -> None:
         self.gate.judge.saw(technique, self.arrival, host, network)
