@@ -9,10 +9,10 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench lock packages clean
+.PHONY: help run demo test lint format bench bench-proxy lock packages clean
 
 help:  ## show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMPS)/run  ## start DNS, proxy and portal on this machine (ARGS="--policy other.yaml" adds options)
 	@exec $(BIN)/schoolgate run $(ARGS)
@@ -36,7 +36,12 @@ format: $(STAMPS)/dev  ## put the code into the one style
 	$(BIN)/ruff format
 
 bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in $(filter-out benchmarks/bench_proxy.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+bench-proxy: $(STAMPS)/dev  ## measure the proxy beside mitmdump and squid, which are installed if need be (as root)
+	@if [ "$$(id -u)" = 0 ] && ! command -v squid nginx hey >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends squid-openssl nginx-light hey curl openssl >/dev/null; fi
+	@$(BIN)/python benchmarks/bench_proxy.py $(ARGS)
 
 lock: $(STAMPS)/dev  ## pin the newest allowed packages in requirements/, with hashes
 	deploy/lock.sh $(BIN)

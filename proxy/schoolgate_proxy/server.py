@@ -6,22 +6,21 @@ import errno
 import os
 from dataclasses import dataclass
 
-from mitmproxy import certs, options
-from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
+from mitmproxy import options
+from mitmproxy.addons import core, next_layer, proxyserver
 from mitmproxy.master import Master
 
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_proxy import authority
 from schoolgate_proxy.addon import SchoolgateProxy
+from schoolgate_proxy.certificates import Leaves
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.gate import mode as _mode_of_the_gate  # noqa: F401 - mitmproxy finds the mode once it is loaded
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.ports import Address, Counters
+from schoolgate_proxy.tls import SchoolTls
 
-_CERTIFICATES = 5000  # forged certificates kept in memory; mitmproxy's own 100 are too few for a school
 _STOP_SECONDS = 5.0
-
-certs.CertStore.STORE_CAP = _CERTIFICATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,13 @@ class ProxyServer:
 
         """
         folder = authority.prepare(self._config.state, self._judge.policy.school.name)
+        leaves = Leaves(authority.intermediate(folder, self._judge.policy.school.name))
         roots = authority.upstream_roots(folder, self._config.upstream_ca)
         started = _Started()
         master = Master(self._options(str(folder), str(roots) if roots else None))
         # Ours comes before NextLayer, which would otherwise choose a protocol on the first byte.
         _add(master, core.Core(), self._proxyserver, self._addon)
-        _add(master, next_layer.NextLayer(), tlsconfig.TlsConfig(), started)
+        _add(master, next_layer.NextLayer(), SchoolTls(leaves), started)
         _set(master, connection_strategy="lazy", validate_inbound_headers=True, store_streamed_bodies=False)
         self._master = master
         self._gate.start(asyncio.get_running_loop())
