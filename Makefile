@@ -39,7 +39,7 @@ bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
 	@for script in $(filter-out benchmarks/bench_proxy.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 bench-proxy: $(STAMPS)/dev  ## measure the proxy beside mitmdump and squid, which are installed if need be (as root)
-	@if [ "$$(id -u)" = 0 ] && ! command -v squid nginx hey >/dev/null; then \
+	@if [ "$$(id -u)" = 0 ] && ! { command -v squid && command -v nginx && command -v hey; } >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends squid-openssl nginx-light hey curl openssl >/dev/null; fi
 	@$(BIN)/python benchmarks/bench_proxy.py $(ARGS)
 

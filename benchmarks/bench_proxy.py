@@ -256,6 +256,8 @@ def memory(peer: Peer, table: Table) -> None:
             raw = tunnel(peer.port, PASSED)
             stack.enter_context(context.wrap_socket(raw, server_hostname=PASSED))
         table.add("idle passed connection, KB", peer.name, (peer.rss() - before) / 400)
+    if peer.name != "schoolgate":
+        return
     hey(peer, OPENED, 4000, keep=True)
     before = peer.rss()
     hey(peer, OPENED, 20_000, keep=True)
