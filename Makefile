@@ -9,7 +9,7 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench bench-proxy lock packages clean
+.PHONY: help run demo test lint format bench bench-proxy fuzz lock packages clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ bench-proxy: $(STAMPS)/dev  ## measure the proxy beside mitmdump and squid, whic
 	@if [ "$$(id -u)" = 0 ] && ! { command -v squid && command -v nginx && command -v hey; } >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends squid-openssl nginx-light hey curl openssl >/dev/null; fi
 	@$(BIN)/python benchmarks/bench_proxy.py $(ARGS)
+
+fuzz: $(STAMPS)/dev  ## feed the readers of DNS messages with noise, SECONDS_EACH=60 on each (never part of the tests)
+	@$(PIP) install --require-hashes -r requirements/fuzz.txt
+	@cd $${TMPDIR:-/tmp} && $(abspath $(BIN))/python $(CURDIR)/tests/fuzz/fuzz_dns.py
 
 lock: $(STAMPS)/dev  ## pin the newest allowed packages in requirements/, with hashes
 	deploy/lock.sh $(BIN)

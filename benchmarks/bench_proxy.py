@@ -442,6 +442,7 @@ def main() -> int:
     if missing:
         print(f"not measured: {', '.join(missing)} not found", file=sys.stderr)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
     table = Table()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-proxy-")))

@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from ssl import SSLError
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from schoolgate.part import CannotStart, Part, Server, Surroundings
 from schoolgate.settings import Endpoint, Settings, system_resolvers
 
 if TYPE_CHECKING:
+    from schoolgate.list_refresh import ListRefresher
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
     from schoolgate_exceptions.ports import Page
@@ -27,16 +30,56 @@ if TYPE_CHECKING:
 def dns_config(settings: Settings) -> "DnsConfig":
     """Return the sinkhole's settings; without upstreams it asks the system's resolvers."""
     from schoolgate_dns.config import DnsConfig
+    from schoolgate_dns.upstream_address import parse_upstream
 
-    pages = [ip_address(text) for text in settings.dns.block_page_address]
+    dns = settings.dns
+    pages = [ip_address(text) for text in dns.block_page_address]
     return DnsConfig(
-        listen=settings.dns.listen,
-        upstreams=settings.dns.upstreams or system_resolvers(),
+        listen=dns.listen,
+        upstreams=tuple(parse_upstream(text) for text in dns.upstreams) or system_resolvers(),
+        zones={zone: tuple(parse_upstream(text) for text in every) for zone, every in dns.zones.items()},
+        upstream_roots=_roots(dns.upstream_ca),
+        trust_ad=dns.trust_ad,
+        answer_unknown=dns.answer_unknown,
+        cookie_secret=_cookie_secret(dns.cookie_secret),
+        queries_per_second=dns.queries_per_second,
+        same_answers_per_second=dns.same_answers_per_second,
+        tunnel_names=dns.tunnel_names,
+        tunnel_carriers=dns.tunnel_carriers,
         block_page_v4=next((page for page in pages if isinstance(page, IPv4Address)), None),
         block_page_v6=next((page for page in pages if isinstance(page, IPv6Address)), None),
-        local_zones=frozenset(settings.dns.local_zones),
+        local_zones=frozenset(dns.local_zones),
         private_allowed=settings.internal,
     )
+
+
+def _roots(file: Path | None) -> Path | None:
+    """Return the file if certificate authorities can be read from it."""
+    from schoolgate_dns.stream import tls_context
+
+    try:
+        tls_context(file)
+    except OSError as error:
+        reason = (
+            (error.strerror or str(error)).lower() if not isinstance(error, SSLError) else "no certificate"
+        )
+        raise CannotStart(f"dns.upstream_ca: {file}: cannot be used: {reason}") from error
+    return file
+
+
+def _cookie_secret(file: Path | None) -> bytes:
+    if file is None:
+        return b""
+    try:
+        secret = bytes.fromhex(file.read_text("ascii"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CannotStart(f"dns.cookie_secret: {file}: cannot be read: {reason}") from error
+    except ValueError:
+        secret = b""
+    if len(secret) != 16:
+        raise CannotStart(f"dns.cookie_secret: {file}: not 32 hexadecimal digits")
+    return secret
 
 
 def build_dns(around: Surroundings) -> Server:
@@ -64,6 +107,7 @@ def build_proxy(around: Surroundings) -> Server:
         upstream_ca=settings.upstream_ca,
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
+        share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
@@ -90,7 +134,8 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
 
 def build_portal(around: Surroundings) -> Server:
-    """Put the portal together; the block page is the proxy's."""
+    """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
+    from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_portal import PortalMetrics
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
@@ -105,7 +150,8 @@ def build_portal(around: Surroundings) -> Server:
             PortalMetrics(around.metrics.registry),
             around.clock,
             block_page,
-        )
+        ),
+        ListRefresher(fetcher_of(around.settings), around.store, around.recorder),
     )
 
 
@@ -169,14 +215,17 @@ class _Proxy:
 @dataclass(frozen=True, slots=True)
 class _Portal:
     server: "PortalServer"
+    lists: "ListRefresher"
 
     async def start(self) -> None:
         await self.server.start()
+        self.lists.start()
 
     async def ended(self) -> None:
         await self.server.run()
 
     async def stop(self) -> None:
+        await self.lists.stop()
         await self.server.stop()
 
     def listening(self) -> dict[str, str]:
@@ -192,6 +241,6 @@ PARTS: dict[str, Part] = {
     for part in (
         Part("dns", "dns.listen", build_dns),
         Part("proxy", "proxy.explicit", build_proxy),
-        Part("portal", "portal.listen", build_portal),
+        Part("portal", "portal.listen", build_portal, keeps_history=True),
     )
 }

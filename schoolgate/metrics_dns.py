@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from schoolgate_dns.ports import CacheOutcome, Transport, UpstreamOutcome
+from schoolgate_dns.ports import CacheOutcome, Limit, Transport, UpstreamOutcome
 
 _UPSTREAM_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)  # seconds
 
@@ -33,6 +33,10 @@ class DnsMetrics:
             "schoolgate_dns_forged", "Datagrams from an upstream's address that answer no question of ours.",
             registry=registry,
         )  # fmt: skip
+        self._limited = Counter(
+            "schoolgate_dns_limited", "Questions turned away before they were judged.", ["limit"],
+            registry=registry,
+        )  # fmt: skip
 
     def query(self, transport: Transport, rcode: str) -> None:
         """Count one answered query."""
@@ -54,3 +58,7 @@ class DnsMetrics:
     def forged(self) -> None:
         """Count one forged datagram."""
         self._forged.inc()
+
+    def limited(self, limit: Limit) -> None:
+        """Count one question turned away by a limit."""
+        self._limited.labels(limit).inc()

@@ -14,7 +14,7 @@ from schoolgate import preflight, systemd
 from schoolgate.health import HealthServer
 from schoolgate.logs import LineWriter
 from schoolgate.metrics import Metrics
-from schoolgate.policy_events import PolicyEvents
+from schoolgate.policy_events import PolicyEvents, history_keeper
 from schoolgate.record import MetricsRecorder
 from schoolgate.settings import Endpoint, Settings
 from schoolgate_policy.errors import SchoolgateError
@@ -71,6 +71,7 @@ class Part:
     name: str
     listen_setting: str
     build: Callable[[Surroundings], Server]
+    keeps_history: bool = False  # one of the processes notes each version of policy.yaml
 
 
 def utc_now() -> datetime:
@@ -94,7 +95,8 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     metrics = Metrics(part.name)
     metrics.log_lines_dropped.set_function(lambda: writer.dropped)
     _make_state(settings.state)
-    store = PolicyStore(policy, settings.state, PolicyEvents(metrics))
+    keep = history_keeper(policy, settings.state) if part.keeps_history else None
+    store = PolicyStore(policy, settings.state, PolicyEvents(metrics, keep))
     recorder = MetricsRecorder(metrics)
     around = Surroundings(settings, store, metrics, recorder, utc_now)
     server = part.build(around)

@@ -37,7 +37,12 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.envi
     """
     source = file or DEFAULT_FILE
     document = _read(source) if file or source.exists() else {}
-    for section, key in ((document, "state"), (document.get("proxy"), "upstream_ca")):
+    for section, key in (
+        (document, "state"),
+        (document.get("proxy"), "upstream_ca"),
+        (document.get("dns"), "upstream_ca"),
+        (document.get("dns"), "cookie_secret"),
+    ):
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str(source.parent / section[key])
     variables = _overlay(document, environ)

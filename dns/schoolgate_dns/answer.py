@@ -26,6 +26,7 @@ from schoolgate_dns.wire import (
     read_edns,
     read_name,
     read_records,
+    without_ttls,
 )
 
 _TTL = struct.Struct("!I")
@@ -66,6 +67,7 @@ def digest(message: bytes, config: DnsConfig, *, own_zone: bool = False) -> Answ
     edns = read_edns(message, records)
     flags = HEADER.unpack_from(message)[1]
     kept = _before_opt(records)
+    steady = without_ttls(message, records)
     end = kept[-1].end if kept else body_at
     counts = [sum(record.section == section for record in kept) for section in (1, 2, 3)]
     ttls, lifetime = _times(message, kept, config)
@@ -75,11 +77,11 @@ def digest(message: bytes, config: DnsConfig, *, own_zone: bool = False) -> Answ
         Body(message[body_at:end], *counts),
         tuple((record.ttl_at - body_at, ttl) for record, ttl in zip(kept, ttls, strict=True)),
         max(lifetime, config.policy_ttl) if vetting.rebinding else lifetime,
-        _aliases(message, kept),
+        _aliases(steady, kept),
         config.trust_ad and bool(flags & AD) and not vetting.changes,
         _upstream_edes(edns),
         vetting.rebinding,
-        _denial(message, kept) if rcode == Rcode.NXDOMAIN else b"",
+        _denial(steady, kept) if rcode == Rcode.NXDOMAIN else b"",
     )
 
 
@@ -112,7 +114,7 @@ def _times(message: bytes, records: list[Record], config: DnsConfig) -> tuple[li
     return ttls, min([longest, *ttls]) if answered and not denied else 0
 
 
-def _aliases(message: bytes, records: list[Record]) -> tuple[str, ...]:
+def _aliases(message: bytearray, records: list[Record]) -> tuple[str, ...]:
     targets: list[str] = []
     for record in records:
         if record.rclass != IN or record.section == 2:
@@ -121,7 +123,7 @@ def _aliases(message: bytes, records: list[Record]) -> tuple[str, ...]:
             target, _ = read_name(message, record.rdata_at)
             targets.append(name_to_text(target.lower()))
         elif record.rtype in SERVICE:
-            alias = alias_target(message[record.rdata_at : record.end])
+            alias = alias_target(bytes(message[record.rdata_at : record.end]))
             if alias is not None:
                 targets.append(name_to_text(alias))
     return tuple(dict.fromkeys(targets))
@@ -137,7 +139,7 @@ def _upstream_edes(edns: Edns | None) -> tuple[Ede, ...]:
     )
 
 
-def _denial(message: bytes, records: list[Record]) -> bytes:
+def _denial(message: bytearray, records: list[Record]) -> bytes:
     """Return the SOA record of a plain NXDOMAIN, uncompressed; empty where an alias was followed to get there."""
     if any(record.section == 1 for record in records):
         return b""
@@ -145,7 +147,7 @@ def _denial(message: bytes, records: list[Record]) -> bytes:
         if record.rtype == Qtype.SOA and record.section == 2:
             primary, offset = read_name(message, record.rdata_at)
             mailbox, offset = read_name(message, offset)
-            rdata = primary + mailbox + message[offset : offset + _SOA_TAIL]
+            rdata = primary + mailbox + bytes(message[offset : offset + _SOA_TAIL])
             return record.owner + RECORD.pack(Qtype.SOA, IN, 0, len(rdata)) + rdata
     return b""
 

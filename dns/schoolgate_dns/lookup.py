@@ -30,6 +30,7 @@ class Lookup:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
+        self._own_zones = config.own_zones
         self._upstreams = upstreams
         self._recorder = recorder
         self._counters = counters
@@ -100,9 +101,10 @@ class Lookup:
     async def _ask(self, query: Query) -> Answer:
         """Return upstream's answer, remembered; a failure is an answer too, and never an exception."""
         try:
-            message = await self._upstreams.exchange(query)
-            own_zone = any(name in self._config.local_zones for name in suffixes(query.host))
-            answer = digest(message, self._config, own_zone=own_zone)
+            own_zone = any(name in self._own_zones for name in suffixes(query.host))
+            answer = await self._upstreams.learn(
+                query, lambda message: digest(message, self._config, own_zone=own_zone)
+            )
         except UpstreamError as error:
             self._recorder.fault("upstream", error)
             answer = _failure(
@@ -133,6 +135,7 @@ class Lookup:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._upstreams.close()
 
 
 def _failure(edes: tuple[Ede, ...] = (), lifetime: int = 0) -> Answer:

@@ -28,6 +28,15 @@ class UpstreamOutcome(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class Limit(StrEnum):
+    """Why a question was turned away before anybody judged it."""
+
+    UNKNOWN_CLIENT = "unknown_client"  # in no network of the policy
+    CLIENT_RATE = "client_rate"
+    SAME_ANSWER = "same_answer"  # response rate limiting
+    TUNNEL = "tunnel"
+
+
 class DnsCounters(Protocol):
     """Counts; every method must return at once and never raise."""
 
@@ -49,4 +58,8 @@ class DnsCounters(Protocol):
 
     def forged(self) -> None:
         """Count one datagram from an upstream's address that answers nothing we asked (RFC 5452)."""
+        ...
+
+    def limited(self, limit: Limit) -> None:
+        """Count one question turned away by a limit."""
         ...

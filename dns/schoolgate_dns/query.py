@@ -31,6 +31,7 @@ class Query:
     host: str  # the same as text, without the final dot; empty for the root
     qtype: int
     edns: Edns | None
+    cookie: bytes = b""  # what its reply carries where the client sent one (RFC 7873)
 
     @property
     def recursion_desired(self) -> bool:

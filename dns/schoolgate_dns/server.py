@@ -5,7 +5,6 @@ import errno
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -14,7 +13,7 @@ from schoolgate_dns.config import DnsConfig, Endpoint
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import DnsCounters
 from schoolgate_dns.resolver import Resolver
-from schoolgate_dns.tcp import TcpListener, bind_tcp
+from schoolgate_dns.tcp import Seats, TcpListener, bind_tcp
 from schoolgate_dns.udp import UdpListener, bind_udp
 from schoolgate_dns.upstream import Upstreams
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
@@ -41,7 +40,13 @@ class DnsServer:
         self._counters = counters
         self._lookup = Lookup(config, Upstreams(config, counters), recorder, counters, monotonic)
         self._resolver = Resolver(
-            config, source=source, recorder=recorder, counters=counters, clock=clock, lookup=self._lookup
+            config,
+            source=source,
+            recorder=recorder,
+            counters=counters,
+            clock=clock,
+            lookup=self._lookup,
+            monotonic=monotonic,
         )
         self._listeners: list[UdpListener | TcpListener] = []
         self._addresses: list[Endpoint] = []
@@ -59,12 +64,12 @@ class DnsServer:
 
         """
         pairs = _bind_all(self._config.listen)
-        open_by_client: Counter[str] = Counter()
+        seats = Seats(self._config)
         for udp, tcp in pairs:
             host, port = udp.getsockname()[:2]
             self._addresses.append((host, port))
             datagrams = UdpListener(udp, self._resolver, self._counters, self._recorder)
-            streams = TcpListener(tcp, self._resolver, self._config, self._counters, open_by_client)
+            streams = TcpListener(tcp, self._resolver, self._config, self._counters, seats, self._recorder)
             await streams.start()
             datagrams.start()
             self._listeners += (datagrams, streams)

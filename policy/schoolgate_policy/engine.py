@@ -2,7 +2,7 @@
 
 The order of judgement; the first step that speaks decides:
 
-1. locked lists: illegal content, nobody can open it
+1. locked lists: illegal content, nobody can open it; a page of it only where TLS is opened
 2. `always_allow`
 3. a sanction on the device: only what a supervised pupil may reach
 4. the rules of the state that is switched on, such as an incident
@@ -116,9 +116,28 @@ class Engine:
                 profile.network.id,
                 profile.device,
             )
-        if self._compiled.locked and any(part.hosts.covers(host) for part in self._compiled.locked):
-            return self._decision(profile, host, at, Hits(0, 0, None), Verdict.BLOCK, Reason.LOCKED)
-        return self._judge_entries(profile, host, attempt.path, at)
+        pages = False
+        for part in self._compiled.locked:
+            if part.hosts.covers(host):
+                return self._locked(profile, host, at)
+            if part.pages is not None and part.pages.below(host):
+                pages = True
+                if attempt.path is not None and part.pages.covers(host, attempt.path):
+                    return self._locked(profile, host, at)
+        decision = self._judge_entries(profile, host, attempt.path, at)
+        return self._with_locked_pages(profile, decision, attempt.path) if pages else decision
+
+    def _locked(self, profile: Profile, host: str, at: datetime) -> Decision:
+        return self._decision(profile, host, at, Hits(0, 0, None), Verdict.BLOCK, Reason.LOCKED)
+
+    def _with_locked_pages(self, profile: Profile, decision: Decision, path: str | None) -> Decision:
+        """Have a site with locked pages inspected wherever the network can be, whatever `never_inspect` says of it."""
+        undecided = path is None and not decision.blocked
+        return replace(
+            decision,
+            path_decides=decision.path_decides or undecided,
+            open_tls=profile.network.inspection is not Inspection.NAMES,
+        )
 
     def _judge_entries(self, profile: Profile, host: str, path: str | None, at: datetime) -> Decision:
         hits = self._compiled.index.look_up(host, path)
@@ -160,6 +179,7 @@ class Engine:
                 entry.verdict,
                 entry.reason,
                 entry=entry,
+                through=hits.list_of(bit),
                 until=until,
                 page=maybe_page,
             )
@@ -181,14 +201,17 @@ class Engine:
         reason: Reason,
         *,
         entry: Entry | None = None,
+        through: str | None = None,
         until: datetime | None = None,
         page: bool = False,
     ) -> Decision:
         service = hits.service
+        spec = self._compiled.lists.get(through) if through else None
+        message = entry.message if entry else profile.message(reason, verdict)
         return Decision(
             verdict=verdict,
             reason=reason,
-            message=entry.message if entry else profile.message(reason, verdict),
+            message=spec.reason if spec and spec.reason and verdict is Verdict.BLOCK else message,
             at=at,
             valid_until=until,
             host=host,
@@ -198,7 +221,8 @@ class Engine:
             exception=entry.exception if entry else None,
             source=entry.source if entry else profile.source(reason),
             service=service.id if service else None,
-            category=service.category if service else None,
+            category=service.category if service else spec.category if spec else None,
+            list=through,
             path_decides=page,
             open_tls=self._opens_tls(profile, hits, verdict, page=page),
         )
