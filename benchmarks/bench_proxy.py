@@ -348,6 +348,7 @@ async def serve(folder: Path, port: int) -> None:
     from datetime import UTC, datetime
     from ipaddress import ip_network
 
+    from schoolgate import logs
     from schoolgate.metrics import Metrics
     from schoolgate.metrics_proxy import ProxyMetrics
     from schoolgate.record import MetricsRecorder
@@ -362,6 +363,7 @@ async def serve(folder: Path, port: int) -> None:
     async def resolve(_name: str, _port: int) -> list[tuple[str, int]]:
         return [(ORIGIN, PORT)]
 
+    logs.configure("info", "proxy")
     (folder / "policy.yaml").write_text(POLICY)
     metrics = Metrics("proxy")
     config = ProxyConfig(
