@@ -208,12 +208,12 @@ class Visitor:
             head.method == "CONNECT" and head.request and not self.door.transparent and not self.connect_name
         ):
             self.sock.recv(head.length)
-            self._tunnel(head.target, head.request)
+            self._tunnel(head.target, head.request, ahead=len(data) > head.length)
         elif head.request is None or not self._block(head.request):
             self._hand_over(split=False)
 
-    def _tunnel(self, target: str, request: RequestHead) -> None:
-        """Answer CONNECT (RFC 9110 9.3.6), and look at what comes through the tunnel."""
+    def _tunnel(self, target: str, request: RequestHead, *, ahead: bool) -> None:
+        """Answer CONNECT (RFC 9110 9.3.6), and look at what comes through the tunnel; `ahead`: it is there already."""
         try:
             host, port = split_port(target)
         except InvalidHost:
@@ -232,7 +232,8 @@ class Visitor:
         self._timer = self.gate.poller.later(self.gate.config.undecided, self._late)
         self._looks, self._size = 0, _FIRST_LOOK
         self.sock.send(ESTABLISHED)
-        self.look()
+        if ahead:
+            self.look()  # else what comes is told of
 
     def _block(self, request: RequestHead) -> bool:
         """Answer a request that is blocked; all others are for mitmproxy, which judges them again."""
