@@ -116,6 +116,7 @@ def build_proxy(around: Surroundings) -> Server:
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
         ask_url=_ask_url(around.settings),
+        share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
