@@ -43,6 +43,7 @@ def dns_config(settings: Settings) -> "DnsConfig":
     pages = [ip_address(text) for text in dns.block_page_address]
     return DnsConfig(
         listen=dns.listen,
+        shared_ports=dns.workers > 1,
         upstreams=tuple(parse_upstream(text) for text in dns.upstreams) or system_resolvers(),
         zones={zone: tuple(parse_upstream(text) for text in every) for zone, every in dns.zones.items()},
         upstream_roots=_roots(dns.upstream_ca),
@@ -115,6 +116,7 @@ def build_proxy(around: Surroundings) -> Server:
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
         ask_url=_ask_url(around.settings),
+        share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
