@@ -333,6 +333,40 @@ def test_a_killed_proxy_lets_nothing_through(tmp_path: Path) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
+def test_workers_share_a_port(tmp_path: Path) -> None:
+    """Two processes listen on one port, and both are given connections; when one is killed the other serves on."""
+    script = str(Path(__file__).with_name("gate_process.py"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with ExitStack() as stack:
+        workers = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            command = [sys.executable, script, str(tmp_path / name), "9", str(port)]
+            workers.append(stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)))
+            stack.callback(workers[-1].kill)
+        for worker in workers:
+            assert worker.stdout is not None
+            assert int(worker.stdout.readline()) == port
+        before = [_sockets(worker.pid) for worker in workers]
+        with ExitStack() as held:
+            for _ in range(60):
+                held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            _wait(lambda: sum(_sockets(worker.pid) for worker in workers) >= sum(before) + 60)
+            for worker, had in zip(workers, before, strict=True):
+                assert _sockets(worker.pid) > had + 5
+        workers[0].kill()
+        workers[0].wait(10)
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
+                raw.sendall(b"CONNECT fine.example:22 HTTP/1.1\r\nHost: fine.example:22\r\n\r\n")
+                assert raw.recv(12) == b"HTTP/1.1 403"
+
+
+def _sockets(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def _first_octet(internet: Any, address: str) -> bytes:
     with internet.connect(address) as connection:
         return bytes(connection.recv(1))
