@@ -202,6 +202,22 @@ def test_certificates_come_from_an_intermediate_with_a_key_of_their_own(internet
     assert secret.stat().st_mode & 0o777 == 0o600
 
 
+def test_faults_of_sites_have_our_own_page(internet: Any) -> None:
+    """A dead site and a site with a wrong certificate each get a page of ours, over HTTP/1 and HTTP/2."""
+    internet.names.special["dead.example"] = [("127.0.0.1", 1)]
+    internet.names.special["odd.example"] = [("127.0.0.1", internet.elsewhere.https)]
+    internet.elsewhere._contexts["odd.example"] = internet.elsewhere._context("someone-else.example")
+    for host, words in (("dead.example", b"did not answer"), ("odd.example", b"cannot prove who it is")):
+        reply = internet.get(host)
+        assert reply.startswith(b"HTTP/1.1 502 ")
+        assert words in reply
+        assert b"mitmproxy" not in reply
+        with internet.http2(host) as client:
+            status, body = client.request(host)
+        assert status == 502
+        assert words in body
+
+
 def test_a_client_is_known_again(internet: Any) -> None:
     """A second connection to the same name resumes the TLS session of the first, which saves the signature."""
     context = internet.context()
