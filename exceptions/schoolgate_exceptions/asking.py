@@ -13,8 +13,9 @@ from schoolgate_exceptions.granting import is_locked
 from schoolgate_exceptions.kinds import Kind, Purpose
 from schoolgate_exceptions.mails import Letter
 from schoolgate_exceptions.model import AccessRequest, Ask, OfficialUse, Requester, Step
+from schoolgate_exceptions.numbering import Numbering
 from schoolgate_exceptions.plain_text import words
-from schoolgate_exceptions.references import Reference, References, parse_short_reference, short_reference
+from schoolgate_exceptions.references import Reference, References, parse_short_reference
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.safeguarding import is_worrying
 from schoolgate_exceptions.tables import requests
@@ -29,7 +30,6 @@ _MOST_OFFICIAL = 1000
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _HIDDEN = "a site that cannot be asked for"  # what stands in place of a host on a locked list
-_REFERENCES = 28**5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,11 @@ class _Subject:
 class Asking:
     """Takes requests in; `address` is always the IP address the form came from."""
 
-    def __init__(self, desk: Desk, references: References) -> None:
+    def __init__(self, desk: Desk, references: References, numbering: Numbering) -> None:
         self._desk = desk
         self._office = desk.office
         self._references = references
+        self._numbering = numbering
 
     def reference(self, text: str) -> Reference:
         """Return what a block page's link says, so that the form can show it.
@@ -314,8 +315,8 @@ class Asking:
             connection,
             AccessRequest(
                 number=0,
-                id=self._new_id(connection, now),
-                reference=self._new_reference(connection),
+                id=self._numbering.new_id(connection, now),
+                reference=self._numbering.new_reference(connection),
                 kind=ask.kind,
                 state=State.SUBMITTED,
                 version=1,
@@ -355,24 +356,6 @@ class Asking:
             said = Said("it is on a locked list", "This site can never be opened.")
             request = self._desk.move(connection, request, Action.REFUSE, SYSTEM, said)
         return request
-
-    def _new_id(self, connection: Connection, now: datetime) -> str:
-        """Return the next number of the year that neither the database nor policy.yaml has."""
-        year = now.astimezone(self._office.zone).year
-        start = f"REQ-{year}-"
-        written = [
-            one.id.removeprefix(start) for one in self._office.policy.exceptions if one.id.startswith(start)
-        ]
-        highest = max(
-            [repository.newest_number(connection, year), *(int(n) for n in written if n.isdecimal())]
-        )
-        return f"{start}{highest + 1:04}"
-
-    def _new_reference(self, connection: Connection) -> str:
-        while True:
-            reference = short_reference(self._office.random.below(_REFERENCES))
-            if not repository.has_reference(connection, reference):
-                return reference
 
 
 def is_mine(request: AccessRequest, actor: Actor) -> bool:

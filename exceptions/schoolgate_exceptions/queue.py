@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from sqlalchemy import ColumnElement
+
 from schoolgate_exceptions import repository
 from schoolgate_exceptions.desk import Desk
-from schoolgate_exceptions.granting import is_locked
 from schoolgate_exceptions.kinds import Kind
 from schoolgate_exceptions.model import AccessRequest, Grant, Scope, Step
 from schoolgate_exceptions.office import Office
@@ -82,7 +83,7 @@ class Queue:
         self._desk = desk
         self._office: Office = desk.office
 
-    def groups(self, actor: Actor, wanted: Filter = Filter()) -> tuple[Group, ...]:  # noqa: B008 - frozen
+    def groups(self, actor: Actor, wanted: Filter = Filter()) -> tuple[Group, ...]:
         """Return the requests that a filter lets through, grouped by host, oldest first.
 
         Raises:
@@ -103,10 +104,10 @@ class Queue:
             for host, entries in by_host.items()
         )
 
-    def listed(self, actor: Actor, wanted: Filter = Filter()) -> list[AccessRequest]:  # noqa: B008 - frozen
+    def listed(self, actor: Actor, wanted: Filter = Filter()) -> list[AccessRequest]:
         """Return the requests that a filter lets through, oldest first."""
         actor.require(*READERS)
-        conditions = [requests.c.state.in_(wanted.states)]
+        conditions: list[ColumnElement[bool]] = [requests.c.state.in_(wanted.states)]
         if wanted.network:
             conditions.append(requests.c.network == wanted.network)
         if wanted.kind is not None:

@@ -108,11 +108,11 @@ def open_count(connection: Connection, device: str = "") -> int:
     return connection.execute(query).scalar_one()
 
 
-def newest_number(connection: Connection, year: int) -> int:
-    """Return the number of the newest `REQ-YEAR-NUMBER`, 0 where there is none."""
+def newest_number(connection: Connection, start: str) -> int:
+    """Return the number of the newest id that begins with `start` (`REQ-2026-`), 0 where there is none."""
     query = (
         sa.select(requests.c.id)
-        .where(requests.c.id.startswith(f"REQ-{year}-"))
+        .where(requests.c.id.startswith(start))
         .order_by(sa.func.length(requests.c.id).desc(), requests.c.id.desc())
         .limit(1)
     )
@@ -301,3 +301,9 @@ def _official(data: Mapping[str, Any] | None) -> OfficialUse | None:
 def in_states(connection: Connection, *states: State) -> list[AccessRequest]:
     """Return the requests in some states, oldest first."""
     return select(connection, requests.c.state.in_(states))
+
+
+def windows_since(connection: Connection, account: int | None, since: datetime) -> list[AccessRequest]:
+    """Return the lesson windows that somebody has opened since an instant."""
+    mine = sa.and_(requests.c.account == account, requests.c.created_at >= since)
+    return select(connection, mine, requests.c.kind == Kind.LESSON_WINDOW)
