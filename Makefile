@@ -36,7 +36,7 @@ format: $(STAMPS)/dev  ## put the code into the one style
 	$(BIN)/ruff format
 
 bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 lock: $(STAMPS)/dev  ## pin the newest allowed packages in requirements/, with hashes
 	deploy/lock.sh $(BIN)

@@ -3,6 +3,7 @@
 Each `build_*` imports its part when it is called, so that a process loads only what it runs.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -135,6 +136,9 @@ class _Dns:
     async def start(self) -> None:
         await self.server.start()
 
+    async def ended(self) -> None:
+        await asyncio.Event().wait()  # datagram and stream servers of asyncio end only when closed
+
     async def stop(self) -> None:
         await self.server.stop()
 
@@ -148,6 +152,9 @@ class _Proxy:
 
     async def start(self) -> None:
         await self.server.start()
+
+    async def ended(self) -> None:
+        await self.server.run()
 
     async def stop(self) -> None:
         await self.server.stop()
@@ -166,6 +173,9 @@ class _Portal:
     async def start(self) -> None:
         await self.server.start()
 
+    async def ended(self) -> None:
+        await self.server.run()
+
     async def stop(self) -> None:
         await self.server.stop()
 
@@ -182,6 +192,6 @@ PARTS: dict[str, Part] = {
     for part in (
         Part("dns", "dns.listen", build_dns),
         Part("proxy", "proxy.explicit", build_proxy),
-        Part("portal", "portal.listen", build_portal),
+        Part("portal", "portal.listen", build_portal, keeps_history=True),
     )
 }

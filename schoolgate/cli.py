@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from schoolgate import __version__
-from schoolgate.commands import demo, parts, policy, run, services
+from schoolgate.commands import catalogue, demo, history, parts, policy, run, services
 
 app = typer.Typer(
     name="schoolgate",
@@ -27,7 +27,12 @@ app.command("proxy")(parts.proxy)
 app.command("portal")(parts.portal)
 app.command("demo")(demo.demo)
 app.command("services")(services.services)
+policy.app.command("history")(history.history)
+policy.app.command("restore")(history.restore)
+policy.app.command("migrate")(history.migrate)
+policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
+app.add_typer(catalogue.app, name="catalogue")
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's callback

@@ -14,7 +14,7 @@ from schoolgate import preflight, systemd
 from schoolgate.health import HealthServer
 from schoolgate.logs import LineWriter
 from schoolgate.metrics import Metrics
-from schoolgate.policy_events import PolicyEvents
+from schoolgate.policy_events import PolicyEvents, history_keeper
 from schoolgate.record import MetricsRecorder
 from schoolgate.settings import Endpoint, Settings
 from schoolgate_policy.errors import SchoolgateError
@@ -29,11 +29,19 @@ class CannotStart(SchoolgateError):  # noqa: N818 - reads as what it is where it
     """A part that cannot start; one line that names the setting."""
 
 
+class Ended(SchoolgateError):  # noqa: N818
+    """A part that ran and ended without being asked: a failure of ours, and a reason to be started again."""
+
+
 class Server(Protocol):
     """Something that listens."""
 
     async def start(self) -> None:
         """Listen; raises OSError or ValueError with one line where that is impossible."""
+        ...
+
+    async def ended(self) -> None:
+        """Wait until it has ended by itself, which it should not."""
         ...
 
     async def stop(self) -> None:
@@ -63,6 +71,7 @@ class Part:
     name: str
     listen_setting: str
     build: Callable[[Surroundings], Server]
+    keeps_history: bool = False  # one of the processes notes each version of policy.yaml
 
 
 def utc_now() -> datetime:
@@ -76,6 +85,7 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     Raises:
         PolicyError: there is no policy to judge by.
         CannotStart: an address cannot be had, or a folder not be used.
+        Ended: it stopped without being asked.
 
     """
     stop = asyncio.Event()
@@ -85,7 +95,8 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     metrics = Metrics(part.name)
     metrics.log_lines_dropped.set_function(lambda: writer.dropped)
     _make_state(settings.state)
-    store = PolicyStore(policy, settings.state, PolicyEvents(metrics))
+    keep = history_keeper(policy, settings.state) if part.keeps_history else None
+    store = PolicyStore(policy, settings.state, PolicyEvents(metrics, keep))
     recorder = MetricsRecorder(metrics)
     around = Surroundings(settings, store, metrics, recorder, utc_now)
     server = part.build(around)
@@ -98,11 +109,14 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
             asyncio.create_task(systemd.keep_alive(lambda: _status(store)), name="watchdog"),
         ]
         _announce(part, server, health, store)
-        await stop.wait()
+        ended = asyncio.create_task(server.ended(), name="server")
+        await asyncio.wait({ended, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         systemd.notify(STOPPING="1")
-        for task in tasks:
+        if not stop.is_set():
+            raise Ended(f"{part.name} ended by itself") from (ended.exception() if ended.done() else None)
+        for task in (*tasks, ended):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, ended, return_exceptions=True)
     finally:
         await _end(server, health)
     _log.info(f"{part.name}.stopped")

@@ -75,6 +75,11 @@ class PortalServer:
         self._task = asyncio.create_task(self._server.serve([self._socket]), name="portal")
         # The socket listens already: what connects before uvicorn is up waits in its backlog.
 
+    async def run(self) -> None:
+        """Serve until `stop` is called or uvicorn ends."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     async def stop(self) -> None:
         """Let open requests finish (three seconds at most), then close; harmless when not started."""
         if self._task is not None:

@@ -5,7 +5,7 @@ together or not at all. What is asked of the wrong state, by the wrong person or
 `errors`, whose text can be shown. `Unavailable` means nothing was recorded and trying again does no harm.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schoolgate_exceptions.accounts import Accounts
@@ -49,7 +49,7 @@ class Config:
     state: Path
     url: str
     mail: MailHost | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

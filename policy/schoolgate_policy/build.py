@@ -17,6 +17,7 @@ from schoolgate_policy.model import (
     Inspection,
     Limits,
     LockedList,
+    MinimumAge,
     Network,
     Policy,
     PolicyException,
@@ -155,7 +156,10 @@ class Builder:
             self._report((*path, "domains"), "a service needs at least one domain")
             return None
         base = known or Service(name, name, category, domains)
-        return replace(base, title=section.title or base.title, category=category, domains=domains)
+        limit = MinimumAge(section.min_age, self._source(*path)) if section.min_age else base.min_age
+        return replace(
+            base, title=section.title or base.title, category=category, domains=domains, min_age=limit
+        )
 
     def _networks(self) -> dict[str, Network]:
         networks: dict[str, Network] = {}

@@ -46,7 +46,7 @@ def add_exception(data: bytes, new: NewException, file: str = "policy.yaml") -> 
     """
     text = PolicyText(data, file, "\n".join(item_lines(new.lines(), _USUAL_OFFSET)))
     old = text.value.get(_SECTION)
-    if any(isinstance(item, dict) and item.get("id") == new.id for item in old or ()):
+    if any(_id(item) == new.id for item in old or ()):
         raise EditError(f"{file}: exceptions: `{new.id}` stands there already; each id stands once")
     expected = {**text.value, _SECTION: [*(old or ()), new.fields()]}
     return text.changed(_addition(text, new), expected)
@@ -207,6 +207,12 @@ def _is_plain_empty(outline: Outline, value: Place) -> bool:
     return value.kind is Kind.SEQUENCE and not outline.root.flow and written == ": []"
 
 
+def _id(item: Value) -> str | None:
+    """Return the id of an exception as the policy language reads it."""
+    name = item.get("id") if isinstance(item, dict) else None
+    return " ".join(name.split()) if isinstance(name, str) else None
+
+
 def _list_offset(outline: Outline) -> int:
     """Return how far the block lists of this text are indented below their keys."""
     parts = outline.root.parts
@@ -218,9 +224,9 @@ def _list_offset(outline: Outline) -> int:
 
 def _index(text: "PolicyText", exception: str) -> int:
     items = text.value.get(_SECTION)
-    ids = [item.get("id") if isinstance(item, dict) else None for item in items or ()]
+    ids = [_id(item) for item in items or ()]
     if exception not in ids:
-        known = ", ".join(str(name) for name in ids if name) or "none"
+        known = ", ".join(name for name in ids if name) or "none"
         raise EditError(f"{text.file}: exceptions: there is no `{exception}`; available: {known}")
     return ids.index(exception)
 

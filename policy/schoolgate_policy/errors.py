@@ -9,10 +9,11 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad a finding is: an error keeps the policy from being used, a warning does not."""
+    """How bad a finding is: an error keeps the policy from being used, a warning asks for a look, info for none."""
 
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class PolicyIssue:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         what = f"{self.path}: {self.message}" if self.path else self.message
-        return f"{where}: {what}" if self.severity is Severity.ERROR else f"{where}: warning: {what}"
+        return f"{where}: {what}" if self.severity is Severity.ERROR else f"{where}: {self.severity}: {what}"
 
 
 class SchoolgateError(Exception):

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schoolgate_policy.clients import parse_range
 from schoolgate_policy.errors import InvalidHost, InvalidPath
@@ -255,7 +261,22 @@ Negatable = Annotated[
     tuple[str, bool], *_parsed(parse_negatable, {"type": "string", "examples": ["lessons", "not lessons"]})
 ]
 HostName = Annotated[str, *_parsed(_host, {"type": "string", "format": "hostname"})]
-OneOrMore = BeforeValidator(_as_list)
+
+
+class _OneOrMore:
+    """Marks a list of which a single item may stand for a list of one; editors are told so too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_as_list, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        several = handler(schema)
+        return {"anyOf": [several["items"], several]}
+
+
+OneOrMore = _OneOrMore()
 
 
 def _not_empty[T](items: list[T]) -> list[T]:

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from schoolgate_policy.build import Builder, ListReader
 from schoolgate_policy.catalogue_file import load_catalogue
 from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
 from schoolgate_policy.hostset import parse_names
+from schoolgate_policy.lint import lint
 from schoolgate_policy.model import Catalogue, HostSet, Policy
 from schoolgate_policy.validate import validate
 from schoolgate_policy.yaml_text import read_yaml
@@ -51,13 +53,19 @@ def load_policy(path: Path, catalogue: Catalogue | None = None) -> Policy:
     return policy
 
 
-def check_policy(path: Path, catalogue: Catalogue | None = None) -> tuple[Policy | None, list[PolicyIssue]]:
-    """Read a policy and report everything found, warnings too."""
+def check_policy(
+    path: Path, catalogue: Catalogue | None = None, *, today: date | None = None
+) -> tuple[Policy | None, list[PolicyIssue]]:
+    """Read a policy and report everything found; with `today`, what `lint` finds in a policy without errors too."""
     try:
         data = path.read_bytes()
     except OSError as error:
         return None, [PolicyIssue(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]
-    return parse_policy(data, path.name, catalogue or load_catalogue(), reader_below(path.parent))
+    policy, issues = parse_policy(data, path.name, catalogue or load_catalogue(), reader_below(path.parent))
+    document = read_yaml(data, path.name)[0] if policy is not None and today is not None else None
+    if policy is None or document is None or today is None:
+        return policy, issues
+    return policy, _ordered([*issues, *lint(policy, document, today)])
 
 
 def reader_below(folder: Path, used: list[Path] | None = None) -> Callable[[str], HostSet]:

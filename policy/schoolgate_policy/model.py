@@ -81,11 +81,11 @@ class HostSet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MinimumAge:
-    """The age below which a service does not admit users, and where that was read."""
+    """The age below which a service does not admit users, and where and when that was read."""
 
     years: int
     source: str
-    checked: date
+    checked: date | None = None  # None: the school's own word
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,18 +61,18 @@ class SchoolSection(Section):
 class ReviewSection(Section):
     """Who approved this policy, and when it must be looked at again."""
 
-    approved_by: Words
-    approved_on: Day
-    due: Day
+    approved_by: Words = Field(description="Who approved it: governors, a committee, the headteacher")
+    approved_on: Day = Field(description="When")
+    due: Day = Field(description="When it must be looked at again; the standards ask for once a year")
 
 
 class SafeSearchSection(Section):
     """How strictly each search engine filters its results."""
 
-    google: Strength | None = None
-    bing: Strength | None = None
-    duckduckgo: Strength | None = None
-    brave: Strength | None = None
+    google: Strength | None = Field(None, description="SafeSearch")
+    bing: Strength | None = Field(None, description="SafeSearch")
+    duckduckgo: Strength | None = Field(None, description="Safe Search")
+    brave: Strength | None = Field(None, description="Safe Search")
     youtube: Strength | None = Field(None, description="Restricted Mode; `moderate` lets more through")
 
 
@@ -93,10 +93,13 @@ class NetworkSection(Section):
         None, description="Filtered results: `strict` for all search engines, or a strength for each"
     )
 
-    @field_validator("safe_search", mode="before")
+    @field_validator("safe_search", mode="before", json_schema_input_type=Strength | SafeSearchSection | None)
     @classmethod
     def _same_for_all(cls, value: Any) -> Any:
         return dict.fromkeys(SEARCH_ENGINES, value) if isinstance(value, str) else value
+
+
+Addresses = Annotated[list[Range], OneOrMore, NotEmpty]
 
 
 class DeviceSection(Section):
@@ -109,10 +112,10 @@ class DeviceSection(Section):
 class DaysSection(Section):
     """Some days: `from` and `to`, or `on` for a single one."""
 
-    name: Words
-    first: Day | None = Field(None, alias="from")
-    last: Day | None = Field(None, alias="to")
-    on: Day | None = None
+    name: Words = Field(description="What people call them")
+    first: Day | None = Field(None, alias="from", description="The first day")
+    last: Day | None = Field(None, alias="to", description="The last day")
+    on: Day | None = Field(None, description="The day, where it is a single one")
 
     @model_validator(mode="after")
     def _whole(self) -> "DaysSection":
@@ -195,24 +198,26 @@ class ExceptionSection(_Ruling):
     id: Words = Field(description="The request it comes from")
     starts: When | None = Field(None, alias="from", description="First day or instant; default: at once")
     until: When = Field(description="Last day, or the instant it ends")
-    reason: Words
-    reviewed_by: Words | None = None
-    approved_by: Words | None = None
+    reason: Words = Field(description="Why it was granted")
+    reviewed_by: Words | None = Field(None, description="Who reviewed the request")
+    approved_by: Words | None = Field(None, description="Who approved it")
 
 
 class ListSection(Section):
     """A block list in a file: one name a line, or the hosts format."""
 
     file: Words = Field(description="Path, from the folder of this file")
-    category: Name | None = None
-    reason: Words | None = None
+    category: Name | None = Field(None, description="Which category its names belong to")
+    reason: Words | None = Field(None, description="Why, for whoever reads this file")
 
 
 class StateSection(Section):
     """What goes before exceptions and rules while this state is switched on."""
 
     about: Words = Field(description="When it is meant to be used")
-    rules: Annotated[list[RuleSection], NotEmpty]
+    rules: Annotated[list[RuleSection], NotEmpty] = Field(
+        description="In order; the first that matches decides"
+    )
 
 
 class LimitsSection(Section):
@@ -227,19 +232,24 @@ class LimitsSection(Section):
 class PrivacySection(Section):
     """How long records are kept."""
 
-    keep_events: Duration | None = None
-    keep_requests: Duration | None = None
-    keep_audit: Duration | None = None
+    keep_events: Duration | None = Field(None, description="What was asked for; default 30 days")
+    keep_requests: Duration | None = Field(None, description="Requests for access; default a year")
+    keep_audit: Duration | None = Field(None, description="Who decided what; default six years")
 
 
 class ServiceSection(Section):
     """A service of the school's own, or one of the catalogue with its name given and domains added or removed."""
 
-    title: Words | None = None
-    category: Name | None = None
-    domains: Annotated[list[HostName], OneOrMore] = Field(default_factory=list)
+    title: Words | None = Field(None, description="What people call it")
+    category: Name | None = Field(None, description="Its category; a new service needs one")
+    domains: Annotated[list[HostName], OneOrMore] = Field(
+        default_factory=list, description="Its names, each with all below it; added to the catalogue's"
+    )
     without: Annotated[list[HostName], OneOrMore] = Field(
         default_factory=list, description="Domains of the catalogue's entry that do not count here"
+    )
+    min_age: Age | None = Field(
+        None, description="From which age it admits users, where the catalogue is behind"
     )
 
 
@@ -248,35 +258,56 @@ def _as_device(value: Any) -> Any:
     return {"addresses": value} if isinstance(value, str | list) else value
 
 
-DeviceField = Annotated[DeviceSection, BeforeValidator(_as_device)]
+DeviceField = Annotated[
+    DeviceSection, BeforeValidator(_as_device, json_schema_input_type=Addresses | DeviceSection)
+]
 
 
 class PolicyFile(Section):
     """The policy of one school."""
 
     version: Literal[1] = Field(description="Version of the policy language")
-    school: SchoolSection
-    review: ReviewSection | None = None
-    networks: dict[Name, NetworkSection] = Field(min_length=1)
+    school: SchoolSection = Field(description="Whose policy this is")
+    review: ReviewSection | None = Field(None, description="Who approved it, and when it is due again")
+    networks: dict[Name, NetworkSection] = Field(min_length=1, description="Who is asking, by VLAN")
     unknown_clients: Name = Field(description="The network whose rules apply to an address in no network")
-    devices: dict[Name, DeviceField] = Field(default_factory=dict)
-    calendar: CalendarSection = CalendarSection()
+    devices: dict[Name, DeviceField] = Field(
+        default_factory=dict, description="Names for single machines, or rooms full of them"
+    )
+    calendar: CalendarSection = Field(CalendarSection(), description="The school year")
     calendars: dict[Name, CalendarSection] = Field(
         default_factory=dict, description="Further school years, where one policy serves several schools"
     )
-    schedules: dict[Name, ScheduleSection] = Field(default_factory=dict)
-    services: dict[Name, ServiceSection] = Field(default_factory=dict)
-    lists: dict[Name, ListSection] = Field(default_factory=dict)
-    locked: dict[Name, ListSection] = Field(default_factory=dict)
-    always_allow: Annotated[list[TargetField], OneOrMore] = Field(default_factory=list)
-    never_inspect: Annotated[list[TargetField], OneOrMore] = Field(default_factory=list)
-    rules: list[RuleSection] = Field(default_factory=list)
-    exceptions: list[ExceptionSection] = Field(default_factory=list)
+    schedules: dict[Name, ScheduleSection] = Field(
+        default_factory=dict, description="Times with a name, for `during`"
+    )
+    services: dict[Name, ServiceSection] = Field(
+        default_factory=dict,
+        description="Services of the school's own, and changes to those of the catalogue",
+    )
+    lists: dict[Name, ListSection] = Field(
+        default_factory=dict, description="Block lists, for the target `list:NAME`"
+    )
+    locked: dict[Name, ListSection] = Field(
+        default_factory=dict, description="Lists of illegal content that nothing in this file can open"
+    )
+    always_allow: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list, description="Targets that work for everybody, whatever the rules say"
+    )
+    never_inspect: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list, description="Targets whose connections are never opened, on no network"
+    )
+    rules: list[RuleSection] = Field(
+        default_factory=list, description="In order; the first that matches decides"
+    )
+    exceptions: list[ExceptionSection] = Field(
+        default_factory=list, description="Granted departures from the rules, each with an end"
+    )
     states: dict[Name, StateSection] = Field(
         default_factory=dict, description="Rules for special times, such as an incident; switched on by hand"
     )
-    limits: LimitsSection = LimitsSection()
-    privacy: PrivacySection = PrivacySection()
+    limits: LimitsSection = Field(LimitsSection(), description="What an approval may not exceed")
+    privacy: PrivacySection = Field(PrivacySection(), description="How long records are kept")
 
 
 def json_schema() -> dict[str, Any]:

@@ -36,9 +36,10 @@ def insert_lines(outline: Outline, at: int, lines: list[str]) -> Splice:
 
 
 def delete_lines(outline: Outline, start: int, end: int) -> Splice:
-    """Delete whole lines; where the last has no break, the text before keeps none either."""
-    if end == len(outline.text) and outline.line_after(end) == end and not BREAK.match(outline.text, end - 1):
-        start = outline.break_before(start)
+    """Delete whole lines; where the last has no break, the text before keeps none either, unless it ends blank."""
+    if end == len(outline.text) and not BREAK.match(outline.text, end - 1):
+        before = outline.break_before(start)
+        start = start if before and BREAK.match(outline.text, before - 1) else before
     return Splice(start, end)
 
 
@@ -78,6 +79,9 @@ def remove_from_block(outline: Outline, items: Place, number: int) -> list[Splic
             and before < start
         ):
             start = before
+        if not separator(outline, items.parts[number - 1], start):  # or the text before would take them in
+            while outline.is_blank(end):
+                end = outline.next_line(end)
     elif outline.is_blank(end):
         end = outline.next_line(end)
     return [delete_lines(outline, start, end)]

@@ -90,6 +90,11 @@ def _issue(document: Document, detail: dict[str, Any]) -> PolicyIssue:
     return document.issue(path, _message(kind, given, path, detail), at_key=at_key)
 
 
+def message_of(detail: dict[str, Any]) -> str:
+    """Put what pydantic found into words for a person."""
+    return _message(detail["type"], detail.get("input"), tuple(detail["loc"]), detail)
+
+
 def _message(  # noqa: PLR0911 - one return a kind of mistake
     kind: str, given: Any, path: KeyPath, detail: dict[str, Any]
 ) -> str:
@@ -103,7 +108,7 @@ def _message(  # noqa: PLR0911 - one return a kind of mistake
                 word.strip("'") for word in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")
             ]
             if path == ("version",):
-                return f"version {given!s} of the policy language is not known; this program reads version 1"
+                return _version_message(given)
             return f"{kind_of(given)} is not possible here; {suggest(str(given), allowed)}"
         case "model_type" | "dict_type" | "model_attributes_type":
             return f"a group of keys is expected here, not {kind_of(given)}"
@@ -113,6 +118,13 @@ def _message(  # noqa: PLR0911 - one return a kind of mistake
             return "name at least one"
         case _:
             return str(detail["msg"])
+
+
+def _version_message(given: Any) -> str:
+    newest = PolicyFile.model_fields["version"].annotation.__args__[0]  # type: ignore[union-attr]  # a Literal
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < newest:
+        return f"version {given} of the policy language is an older one; `schoolgate policy migrate` brings it up to date"
+    return f"version {given!s} of the policy language is not known; this program reads version {newest}"
 
 
 def _keys_at(path: KeyPath) -> list[str]:

@@ -26,6 +26,7 @@ from schoolgate_policy.model import Catalogue
 type Edit = Callable[[bytes], bytes]
 
 _LOOK_AGAIN_S = 0.02
+_NEW_MODE = 0o644
 _BY_HAND = "found in the file"
 _UNKNOWN = "an editor"
 
@@ -56,12 +57,13 @@ def edit_policy(
     state: Path | None = None,
     catalogue: Catalogue | None = None,
     patience: float = 30.0,
+    create: bool = False,
 ) -> Written:
     """Change a policy file by a function from its bytes to the new ones; a link is followed to its file.
 
     `expect` is the digest (or `Policy.version`) that the change was made for; without it the change is made to
     whatever is there. The versions before and after are kept below `state`. `patience` is how many seconds to wait
-    for other writers. `edit` may be called more than once.
+    for other writers. With `create` a missing file counts as an empty one. `edit` may be called more than once.
 
     Raises:
         EditError: raised by `edit`; nothing was written.
@@ -71,7 +73,7 @@ def edit_policy(
         HistoryError: the index of the history is damaged; nothing was written.
 
     """
-    target = _followed(path)
+    target = _followed(path, missing=create)
     writer = _Writer(target, History(state / "history") if state else None, catalogue or load_catalogue())
     with _alone(target.parent, patience):
         while True:
@@ -101,7 +103,8 @@ class _Writer:
         self._check(new)
         try:
             if self.history is not None:
-                self.history.note(old, author.when, _UNKNOWN, _BY_HAND)
+                if old:
+                    self.history.note(old, author.when, _UNKNOWN, _BY_HAND)
                 self.history.keep(new)
             if not self._swap(old, new):
                 self._compare(self._read(), expect)
@@ -114,6 +117,8 @@ class _Writer:
     def _read(self) -> bytes:
         try:
             return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""  # gone since its links were followed, or to be created
         except OSError as error:
             raise PolicyUnwritable(f"{self.path}: cannot be read: {error.strerror}") from error
 
@@ -138,7 +143,7 @@ class _Writer:
                 _like(self.path, file.fileno(), beside)
                 file.flush()
                 os.fsync(file.fileno())
-            if self.path.read_bytes() != old:
+            if self._read() != old:
                 return False
             beside.replace(self.path)
         finally:
@@ -161,13 +166,12 @@ class _Writer:
         return PolicyUnwritable(message, "\n".join(line_changes(old, new)[0]))
 
 
-def _followed(path: Path) -> Path:
+def _followed(path: Path, *, missing: bool) -> Path:
     try:
+        if missing and not path.is_symlink() and not path.exists():
+            return path.parent.resolve(strict=True) / path.name
         return path.resolve(strict=True)
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # RuntimeError: links that lead to one another, before Python 3.13
+    except (OSError, RuntimeError) as error:  # the latter for a circle of links, before Python 3.13
         reason = (error.strerror if isinstance(error, OSError) else None) or "its links lead nowhere"
         raise PolicyUnwritable(f"{path}: cannot be read: {reason}") from error
 
@@ -205,6 +209,9 @@ def _like(path: Path, descriptor: int, beside: Path) -> None:
     Where the owner cannot be kept, since only root gives files away, the group and mode still are: the folder was
     set up so that this process may write in it, and the group is what it shares with whoever edits by hand.
     """
+    if not path.exists():
+        beside.chmod(_NEW_MODE)
+        return
     mark = path.stat()
     for uid, gid in ((mark.st_uid, mark.st_gid), (-1, mark.st_gid)):
         try:

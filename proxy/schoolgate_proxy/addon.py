@@ -25,7 +25,7 @@ from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.layers import Closed, Kind, kind_of
 from schoolgate_proxy.ports import Counters
-from schoolgate_proxy.requests import Requests
+from schoolgate_proxy.requests import Requests, private
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own
 
 _SWEEP_SECONDS = 1.0
@@ -144,6 +144,7 @@ class SchoolgateProxy:
         self._counters.connection_handled(decision.network, handling)
         if handling is Handling.INSPECT:
             conn.tls_name = name
+            conn.judged = attempt, decision
             data.context.server.address = (name, port)
             conn.expect(self._config.undecided, lambda: None)
             return
@@ -152,7 +153,7 @@ class SchoolgateProxy:
         if anchor is None:
             self.refuse_tls(data)
             return
-        conn.approved[name, port] = Approval(attempt, decision, anchor)
+        conn.approve(Approval(attempt, decision, anchor))
         data.context.server.address = (name, port)
         data.ignore_connection = True
 
@@ -192,7 +193,7 @@ class SchoolgateProxy:
             self._counters.upstream_failed("name")
         except AddressRefused:
             self._counters.upstream_failed("address")
-            self._judge.saw(Technique.PRIVATE_ADDRESS, conn.arrival, name, conn.network)
+            self._judge.saw(private(name), conn.arrival, name, conn.network)
         return None
 
     @guarded
@@ -202,9 +203,11 @@ class SchoolgateProxy:
 
     @guarded
     def tls_failed_client(self, data: tls.TlsData) -> None:
-        """Note a client that does not trust the school's certificate."""
+        """Note a client that does not trust the school's certificate, and the block that it did not wait for."""
         conn = self._connections.of(data.context.client.id)
         conn.decided()
+        if conn.judged is not None and conn.judged[1].blocked:
+            self._judge.acted(*conn.judged)
         if conn.tls_name and any(sign in (data.conn.error or "") for sign in _DISTRUST):
             self._judge.saw(Technique.CLIENT_DISTRUST, conn.arrival, conn.tls_name, conn.network)
 
@@ -228,6 +231,7 @@ class SchoolgateProxy:
         """Judge a request before its body."""
         conn = self._connections.of(flow.client_conn.id)
         conn.decided()
+        conn.judged = None
         await self._requests.head(flow, conn)
 
     @guarded
@@ -268,6 +272,14 @@ class SchoolgateProxy:
         if isinstance(data.server.address, Anchor):
             self._upstream.failed(data.server.address)
             self._counters.upstream_failed("connect")
+
+    @guarded
+    def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Close the socket that mitmproxy leaves to the garbage collector when it is cancelled at a bad moment."""
+        handler = self._server().connections.get(data.client.id)
+        io = handler.transports.get(data.server) if handler is not None else None
+        if io is not None and isinstance(io.writer, asyncio.StreamWriter):
+            io.writer.close()
 
     # -- the rest ----------------------------------------------------------------------------------------------
 
@@ -315,7 +327,8 @@ class SchoolgateProxy:
                 self.fault(error)
 
     def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
-        for key, approval in list(conn.approved.items()):
+        live = [approval for flow, approval in list(conn.requests.items()) if flow.live]
+        for approval in (*conn.approved.values(), *live):
             if not (everything or self._judge.expired(approval.decision)):
                 continue
             decision = self._judge.again(approval.attempt)
@@ -323,4 +336,3 @@ class SchoolgateProxy:
                 self._judge.acted(approval.attempt, decision)
                 conn.close()
                 return
-            conn.approved[key] = Approval(approval.attempt, decision, approval.anchor)

@@ -1,9 +1,10 @@
 """The settings of one proxy process; what the school decides is in the policy, not here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.model import IPNetwork
 from schoolgate_proxy.ports import Address, Resolve
 
@@ -24,8 +25,8 @@ class ProxyConfig:
     """Private ranges that may be reached all the same, such as the school's own servers."""
     resolve: Resolve | None = None
     """Looks names up; None asks the system's resolver."""
-    ask_url: str | None = None
-    """Where the block page's button leads; None: the page says whom to ask instead."""
+    ask_url: Callable[[Attempt, Decision], str | None] | None = None
+    """Returns where the block page's button leads; None: the page says whom to ask instead."""
     web_ports: frozenset[int] = frozenset({80, 443})
     """The only ports a client may name."""
     undecided: float = 5.0

@@ -6,13 +6,15 @@ Nothing is dialled but what stands here as approved, so that a hook that never r
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_proxy.handling import Arrival
 from schoolgate_proxy.upstream import Anchor
+
+_MOST_APPROVALS = 256  # upstreams of one client connection; a browser's tunnel has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,20 @@ class Connection:
     close: Callable[[], None]
     connect_name: str | None = None  # canonical host of the CONNECT request
     tls_name: str | None = None  # canonical name the connection was decrypted for
+    judged: tuple[Attempt, Decision] | None = None  # the name, where no request has been judged yet
     network: str = ""  # of the last decision
     split: bool = False  # the first bytes came too few to tell what they begin
     approved: dict[tuple[str, int], Approval] = field(default_factory=dict)
+    # What each request that still lives was allowed by: pages of one host may close at different times.
+    requests: "WeakKeyDictionary[http.HTTPFlow, Approval]" = field(default_factory=WeakKeyDictionary)
     unframed: "WeakSet[http.HTTPFlow]" = field(default_factory=WeakSet)  # HTTP/2 requests without a length
     _deadline: asyncio.TimerHandle | None = None
+
+    def approve(self, approval: Approval) -> None:
+        """Open an upstream to this connection; of very many, the oldest is forgotten."""
+        self.approved[approval.anchor[0], approval.anchor[1]] = approval
+        if len(self.approved) > _MOST_APPROVALS:
+            del self.approved[next(iter(self.approved))]
 
     def expect(self, seconds: float, late: Callable[[], None]) -> None:
         """Close the connection unless `decided` is called within so many seconds; `late` is called before."""

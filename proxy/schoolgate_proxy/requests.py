@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.errors import InvalidHost
-from schoolgate_policy.names import canonical_host
+from schoolgate_policy.names import as_ip, canonical_host
 from schoolgate_policy.paths import is_canonical
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy import blockpage
@@ -106,7 +106,9 @@ class Requests:
         if anchor is None:
             return
         self._judge.acted(attempt, decision)
-        conn.approved[target.host, target.port] = Approval(attempt, decision, anchor)
+        approval = Approval(attempt, decision, anchor)
+        conn.approve(approval)
+        conn.requests[flow] = approval
         request = flow.request
         request.data.host, request.data.port = target.host, target.port
         if request.is_http2:
@@ -154,9 +156,7 @@ class Requests:
             self._notice(flow, 502, "This site was not found", f"There is no site called {target.host}.")
         except AddressRefused:
             self._counters.upstream_failed("address")
-            refusal = Refusal(
-                403, "this address is not on the internet", Technique.PRIVATE_ADDRESS, target.host
-            )
+            refusal = Refusal(403, "this address is not on the internet", private(target.host), target.host)
             self._refuse(flow, conn, refusal)
         return None
 
@@ -177,7 +177,7 @@ class Requests:
             self._judge.policy,
             now=attempt.at,
             opens_at=self._judge.engine.opens_at(attempt),
-            ask_url=self._config.ask_url,
+            ask_url=self._config.ask_url(attempt, decision) if self._config.ask_url else None,
             accept=flow.request.headers.get("accept", ""),
             sec_fetch_dest=flow.request.headers.get("sec-fetch-dest", ""),
         )
@@ -205,6 +205,11 @@ class Requests:
         answer(flow, page)
         if _may_be_long(flow.request) and flow.killable:
             flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+
+
+def private(host: str) -> Technique:
+    """Name the attempt to reach a private address: outright, or through a name (DNS rebinding)."""
+    return Technique.REBINDING if as_ip(host) is None else Technique.PRIVATE_ADDRESS
 
 
 def _may_be_long(request: http.Request) -> bool:

@@ -98,9 +98,14 @@ class ProxyServer:
                     io.handler.cancel("the proxy stops")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._addon.idle(), _STOP_SECONDS)
+        for _ in range(100):  # mitmproxy closes the upstream side after its last hook, and tells nobody
+            if not self._proxyserver.connections:
+                break
+            await asyncio.sleep(0.01)
         master.shutdown()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        await asyncio.sleep(0.01)  # lets the closed transports of the last connections go
 
     def _options(self, confdir: str, roots: str | None) -> options.Options:
         modes = [_mode("regular", address) for address in self._config.explicit]

@@ -93,7 +93,7 @@ class Upstream:
         self._allowed = allowed
         self._own_listeners = own_listeners
         self._cache: OrderedDict[tuple[str, int], tuple[float, Anchor]] = OrderedDict()
-        self._failed: set[Address] = set()
+        self._failed: OrderedDict[Address, float] = OrderedDict()  # until when each is avoided
 
     async def anchor(self, name: str, port: int) -> Anchor:
         """Return the address for a canonical host.
@@ -105,25 +105,26 @@ class Upstream:
         """
         now = asyncio.get_running_loop().time()
         known = self._cache.get((name, port))
-        if known is not None and known[0] > now and known[1].dialled not in self._failed:
+        if known is not None and known[0] > now and not self._avoided(known[1].dialled, now):
             return known[1]
         found = await self._look_up(name, port)
         usable = [address for address in found if self._may_dial(address)]
         if not usable:
             raise AddressRefused(f"{name} has only addresses that may not be reached from here")
-        fresh = [address for address in usable if address not in self._failed]
-        if not fresh:
-            self._failed.difference_update(usable)
+        fresh = [address for address in usable if not self._avoided(address, now)]
         anchor = Anchor(name, port, (fresh or usable)[0])
         self._remember((name, port), now + _CACHE_SECONDS, anchor)
         return anchor
 
     def failed(self, anchor: Anchor) -> None:
-        """Note that an address did not answer: the next attempt tries another, where there is one."""
-        if len(self._failed) < _CACHE_SIZE:
-            self._failed.add(anchor.dialled)
-        else:
-            self._failed.clear()
+        """Note that an address did not answer: for half a minute another is tried first, where there is one."""
+        self._failed[anchor.dialled] = asyncio.get_running_loop().time() + _CACHE_SECONDS
+        self._failed.move_to_end(anchor.dialled)
+        if len(self._failed) > _CACHE_SIZE:
+            self._failed.popitem(last=False)
+
+    def _avoided(self, address: Address, now: float) -> bool:
+        return self._failed.get(address, 0.0) > now
 
     async def _look_up(self, name: str, port: int) -> Sequence[Address]:
         if as_ip(name) is not None:

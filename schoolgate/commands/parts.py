@@ -41,7 +41,7 @@ def _serve(name: str, policy: Path, state: Path | None, settings_file: Path | No
     from schoolgate import logs
     from schoolgate.app import PARTS
     from schoolgate.parent import end_with_parent
-    from schoolgate.part import CannotStart, serve
+    from schoolgate.part import CannotStart, Ended, serve
     from schoolgate_policy.errors import PolicyError
 
     end_with_parent()
@@ -55,4 +55,7 @@ def _serve(name: str, policy: Path, state: Path | None, settings_file: Path | No
     except CannotStart as error:
         writer.close()
         refuse([error])
+    except Ended as error:
+        writer.close()
+        refuse([error], code=1)
     raise typer.Exit(0)

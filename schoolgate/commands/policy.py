@@ -1,13 +1,15 @@
-"""`schoolgate policy …`: check, explain, schema."""
+"""`schoolgate policy …`: check, explain, schema; test, diff and import-terms have files of their own."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from schoolgate.commands import compare, expect, terms
 from schoolgate.commands.options import (
     CANNOT_RUN,
     DEFAULT_POLICY,
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Check, question and describe policy.yaml.", no_args_is_help=True, rich_markup_mode=None
 )
+app.command("test")(expect.check_expectations)
+app.command("diff")(compare.diff)
+app.command("import-terms")(terms.import_terms)
 
 
 @app.command()
@@ -31,25 +36,28 @@ def check(
         Path, typer.Argument(help="The policy to check.", envvar="SCHOOLGATE_POLICY")
     ] = DEFAULT_POLICY,
     *,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings count as errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say everything that is wrong with a policy, with its line; exit 1 if it cannot be used."""
+    """Say everything that is wrong with a policy or hardly meant, with its line; exit 1 if it cannot be used."""
+    from schoolgate_policy.errors import Severity
     from schoolgate_policy.load import check_policy
 
     if not file.is_file():
         refuse([f"{file}: no such file"])
-    policy, issues = check_policy(file)
+    policy, issues = check_policy(file, today=datetime.now().astimezone().date())
     if as_json:
         typer.echo(json.dumps([asdict(issue) for issue in issues], ensure_ascii=False, indent=2))
     else:
-        for issue in issues:
-            typer.echo(issue)
         if policy is not None:
             typer.echo(
-                f"{file}: fine: {len(policy.networks)} networks, {len(policy.rules)} rules, "
-                f"{len(policy.exceptions)} exceptions, {len(policy.catalogue.services)} known services"
+                f"{file}: fine: {counted(len(policy.networks), 'network')}, {counted(len(policy.rules), 'rule')}, "
+                f"{counted(len(policy.exceptions), 'exception')}, {len(policy.catalogue.services)} known services"
             )
-    raise typer.Exit(1 if policy is None else 0)
+        for issue in issues:
+            typer.echo(issue)
+    bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    raise typer.Exit(int(policy is None or any(issue.severity in bad for issue in issues)))
 
 
 @app.command()
@@ -131,3 +139,8 @@ def _question(text: str) -> dict[str, str]:
     if unknown or "url" not in asked or not all(isinstance(value, str) for value in asked.values()):
         raise InvalidQuestion("a question has the keys `url`, `from` and `at`, all text; `url` is needed")
     return dict(asked)
+
+
+def counted(number: int, thing: str) -> str:
+    """Write `1 rule`, `2 rules`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -66,7 +66,8 @@ def _announce(listening: dict[str, str], policy: Path, settings: "Settings") -> 
     host, _, port = listening["dns"].rpartition(":")
     command = "schoolgate" if shutil.which("schoolgate") else os.path.relpath(sys.argv[0])
     chosen = "" if policy == DEFAULT_POLICY else f" --policy {policy}"
-    rows = "\n".join(f"  {name:15} {address}" for name, address in listening.items())
+    order = sorted(listening, key=lambda name: name.startswith("metrics"))
+    rows = "\n".join(f"  {name:15} {listening[name]}" for name in order)
     typer.echo(
         f"Schoolgate is running.\n{rows}\n\n"
         "On this machine 127.0.20.5 is a pupil, 127.0.10.5 a member of staff, 127.0.30.5 a guest. Try:\n\n"

@@ -1,6 +1,5 @@
 """`schoolgate services`: the sites and apps that a policy can name."""
 
-import difflib
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def services(
-    name: Annotated[str, typer.Argument(help="An id, a title or a category; none: all.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="An id, a title, a category, a domain or a whole address; none: all.")
+    ] = "",
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -25,9 +26,10 @@ def services(
         catalogue = load_catalogue()
     except PolicyError as error:
         refuse(error.issues)
-    found = _find(catalogue, name)
+    found, near = _find(catalogue, name)
     if name and not found:
-        refuse([f"no service or category `{name}`; {_near(catalogue, name)}"], code=1)
+        hint = f"did you mean {', '.join(near)}?" if near else "`schoolgate services` lists all"
+        refuse([f"no service or category `{name}`; {hint}"], code=1)
     if as_json:
         typer.echo(json.dumps([_as_mapping(service) for service in found], ensure_ascii=False, indent=2))
     elif len(found) == 1:
@@ -40,19 +42,14 @@ def services(
             )
 
 
-def _find(catalogue: "Catalogue", name: str) -> "list[Service]":
-    everything = sorted(catalogue.services.values(), key=lambda service: (service.category, service.id))
-    wanted = name.lower().removeprefix("category:")
-    if not wanted:
-        return everything
-    exact = [service for service in everything if wanted in {service.id, service.title.lower()}]
-    return exact or [service for service in everything if service.category == wanted]
+def _find(catalogue: "Catalogue", name: str) -> "tuple[list[Service], tuple[str, ...]]":
+    from schoolgate_policy.catalogue_search import search
 
-
-def _near(catalogue: "Catalogue", name: str) -> str:
-    known = [*catalogue.services, *catalogue.categories]
-    close = difflib.get_close_matches(name.lower(), known, n=3)
-    return f"did you mean {', '.join(close)}?" if close else "`schoolgate services` lists all"
+    if not name:
+        everything = sorted(catalogue.services.values(), key=lambda service: (service.category, service.id))
+        return everything, ()
+    result = search(catalogue, name)
+    return list(result.services), result.near
 
 
 def _as_mapping(service: "Service") -> dict[str, Any]:
@@ -63,7 +60,7 @@ def _as_mapping(service: "Service") -> dict[str, Any]:
         "category": service.category,
         "min_age": age.years if age else None,
         "min_age_source": age.source if age else None,
-        "min_age_checked": age.checked.isoformat() if age else None,
+        "min_age_checked": age.checked.isoformat() if age and age.checked else None,
         "domains": list(service.domains),
         "shared_domains": list(service.shared_domains),
         "frontends": list(service.frontends),

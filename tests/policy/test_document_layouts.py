@@ -1,5 +1,6 @@
 """Edits over policies in any layout: what is not the edit survives, and the result says what it should."""
 
+from contextlib import suppress
 from copy import deepcopy
 
 import pytest
@@ -22,6 +23,9 @@ NEW = NewException(
     whom=("staff",),
     during=("not lessons",),
 )
+
+PIECES = ["", " ", "  ", "\n", "\r\n", "\r", "\n\n", "\t", "#", " # x", "- ", "-", ": ", "?", "? ", ",", "[", "]", "{", "}", "&a ", "*a",
+          "!t ", "|", ">+", "|+\n", "'", '"', "---\n", "...\n", "~", "exceptions:", "\u2028", "\x85", "\ufeff", "é", "😀", "\\"]  # fmt: skip
 
 
 def value(data: bytes) -> Value:
@@ -57,14 +61,14 @@ def outside(old: bytes, new: bytes) -> tuple[bytes, bytes]:
 
 
 @given(layouts())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_layout_is_a_policy(layout: Layout) -> None:
     """The layouts are usable policies, so that the properties below speak of something."""
     assert ids(layout.data) == list(layout.ids)
 
 
 @given(layouts())
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_an_exception_added_is_the_only_change_and_leaves_no_trace_when_removed(layout: Layout) -> None:
     """Old plus the exception, every old byte kept, and the old file byte for byte after removing it again."""
     added = add_exception(layout.data, NEW)
@@ -77,7 +81,7 @@ def test_an_exception_added_is_the_only_change_and_leaves_no_trace_when_removed(
 
 
 @given(layouts(), st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_an_exception_removed_is_the_only_change(layout: Layout, data: st.DataObject) -> None:
     """The other exceptions and everything around them stay, or the edit is refused with a reason."""
     if not layout.ids:
@@ -93,7 +97,7 @@ def test_an_exception_removed_is_the_only_change(layout: Layout, data: st.DataOb
 
 
 @given(layouts(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_only_the_end_changes(layout: Layout, data: st.DataObject) -> None:
     """Nothing but the value of `until` differs."""
     if not layout.ids:
@@ -110,7 +114,7 @@ def test_only_the_end_changes(layout: Layout, data: st.DataObject) -> None:
 
 
 @given(layouts(), st.integers(0, 1))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_target_is_added_to_its_rule_alone(layout: Layout, rule: int) -> None:
     """The rule speaks of one target more; every old byte is still there."""
     changed = add_target(layout.data, rule, "example.org/a,b")
@@ -123,7 +127,7 @@ def test_a_target_is_added_to_its_rule_alone(layout: Layout, rule: int) -> None:
 
 
 @given(layouts())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_many_edits_one_after_the_other(layout: Layout) -> None:
     """Three exceptions come and go in any order, and the file is what it was."""
     data = layout.data
@@ -135,10 +139,34 @@ def test_many_edits_one_after_the_other(layout: Layout) -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(max_examples=500, deadline=None)
-def test_anything_else_is_refused_with_one_line(data: bytes) -> None:
-    """What is no policy is refused by the documented error, never by another."""
-    try:
+@settings(max_examples=100, deadline=None)
+def test_anything_else_is_refused_by_the_documented_error(data: bytes) -> None:
+    """What is no policy raises no other error."""
+    with suppress(EditError):
         add_exception(data, NEW)
-    except EditError as error:
-        assert len(str(error).splitlines()) == 1
+
+
+@given(
+    layouts(),
+    st.lists(
+        st.tuples(st.integers(0, 600), st.integers(0, 3), st.sampled_from(PIECES)), min_size=1, max_size=4
+    ),
+)
+@settings(max_examples=100, deadline=None)
+def test_odd_texts_are_changed_rightly_or_refused(
+    layout: Layout, changes: list[tuple[int, int, str]]
+) -> None:
+    """Characters put in and taken out anywhere near the end: the edit is right and can be undone, or is refused."""
+    text = layout.data.decode()
+    for back, length, piece in changes:
+        at = max(len(text) - back, 0)
+        text = text[:at] + piece + text[at + length :]
+    data = text.encode()
+    try:
+        added = add_exception(data, NEW)
+    except EditError:
+        return
+    before = value(data)
+    assert value(added) == {**before, "exceptions": [*(before.get("exceptions") or []), NEW.fields()]}
+    if before.get("exceptions", []) is not None:
+        assert remove_exception(added, "REQ-NEW") == data

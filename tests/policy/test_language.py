@@ -219,3 +219,12 @@ def test_the_shipped_policy_is_without_fault() -> None:
     assert verdict("facebook.com", "127.0.10.20", "2026-11-23T12:30", "/perryfieldspru") == "allow"
     assert verdict("facebook.com", "127.0.10.20", "2026-11-23T12:30", "/") == "block"
     assert verdict("facebook.com", "127.0.10.20", "2026-11-23T10:30", "/perryfieldspru") == "block"
+
+
+def test_a_school_may_correct_a_minimum_age() -> None:
+    """Ages move: policy.yaml can say what the catalogue does not know yet."""
+    attempt = Attempt("10.20.0.5", "instagram.com", local("2026-11-23T10:15"))
+    assert engine_of(AGED).decide(attempt).blocked
+    assert not engine_of(AGED, "services: {instagram: {min_age: 10}}\n").decide(attempt).blocked
+    later = engine_of(AGED, "services: {instagram: {min_age: 16}}\n").decide(attempt)
+    assert later.message == "this is for people who are 16 or older"

@@ -5,9 +5,11 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
@@ -47,7 +49,8 @@ never_inspect: [bank.example]
 rules:
   - {allow: [blocked.example/ourschool], for: [pupils, staff], reason: The school's own page}
   - {block: [blocked.example, instagram], reason: "Pupils may not use <social media>"}
-  - {block: [lessons.example], during: [lessons], reason: Not in lessons}
+  - {allow: [mixed.example/open], for: [pupils], reason: This page is always open}
+  - {block: [lessons.example, mixed.example], during: [lessons], reason: Not in lessons}
 """
 
 
@@ -138,6 +141,9 @@ class Origin:
                 if self.path == "/slow":
                     self._stream()
                     return
+                if self.path == "/ws":
+                    self._echo()
+                    return
                 if self.path == "/switch":
                     self.send_response(101)
                     self.send_header("Upgrade", "derp")
@@ -164,6 +170,20 @@ class Origin:
                     self.rfile.readline()
                     return b"".join(parts)
                 return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+            def _echo(self) -> None:
+                """Be a websocket (RFC 6455) that returns each four-byte message."""
+                key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+                self.send_response(101)
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Connection", "Upgrade")
+                self.send_header("Sec-WebSocket-Accept", b64encode(sha1(key.encode()).digest()).decode())
+                self.end_headers()
+                while len(frame := self.rfile.read(10)) == 10 and frame[0] == 0x81:
+                    self.wfile.write(
+                        b"\x81\x04" + bytes(a ^ b for a, b in zip(frame[6:], frame[2:6], strict=True))
+                    )
+                self.close_connection = True
 
             def _stream(self) -> None:
                 self.send_response(200)
@@ -341,6 +361,8 @@ class Http2Client:
         status, content = 0, b""
         while True:
             for event in self._receive():
+                if getattr(event, "stream_id", stream) != stream:
+                    continue
                 match event:
                     case h2.events.ResponseReceived():
                         status = int(dict(event.headers)[b":status"])

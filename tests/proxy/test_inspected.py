@@ -1,6 +1,7 @@
 """What happens inside connections that are decrypted, and on plain HTTP."""
 
 import json
+import ssl
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -251,6 +252,76 @@ def test_stream_is_closed_when_the_lesson_begins(internet: Any, address: str) ->
         internet.now[0] = datetime(2026, 11, 23, 10, 50, tzinfo=UTC)
         began = time.monotonic()
         while connection.recv(65536):
+            assert time.monotonic() - began < 5
+
+
+def test_rebinding_and_the_proxy_itself_are_refused(internet: Any) -> None:
+    """A name that leads to a private address, or back to the proxy, is refused without a connection (A1.13, A4.8)."""
+    internet.names.special["rebind.example"] = [("10.0.0.1", 443), ("169.254.169.254", 80)]
+    internet.names.special["loop.example"] = [("127.0.0.1", internet.port)]
+    for host in ("rebind.example", "loop.example"):
+        assert internet.get(host).startswith(b"HTTP/1.1 403 ")
+        with pytest.raises(OSError, match="UNRECOGNIZED_NAME"):
+            internet.tls(host, "127.0.30.5")
+    assert internet.notes.techniques == ["rebinding"] * 4
+    assert internet.untouched
+
+
+def test_block_is_noted_though_the_client_hangs_up(internet: Any) -> None:
+    """An app that rejects our certificate before it asks for anything still leaves the block in the records."""
+    context = ssl.create_default_context(cafile=str(internet.origin_ca))
+    with internet.tunnel("instagram.com") as raw, pytest.raises(ssl.SSLCertVerificationError):
+        context.wrap_socket(raw, server_hostname="instagram.com")
+    deadline = time.monotonic() + 5
+    while not internet.notes.decisions and time.monotonic() < deadline:
+        time.sleep(0.01)
+    [(attempt, decision)] = internet.notes.decisions
+    assert (attempt.host, decision.blocked) == ("instagram.com", True)
+    assert internet.notes.techniques == ["client_distrust"]
+
+
+def test_websocket_works_and_is_not_hoarded(internet: Any) -> None:
+    """Websocket messages pass both ways, and old ones are forgotten."""
+    kept: list[int] = []
+    original = internet.server._addon.websocket_message
+
+    def watch(flow: Any) -> None:
+        original(flow)
+        kept.append(len(flow.websocket.messages))
+
+    internet.server._addon.websocket_message = watch
+    try:
+        with internet.tls("fine.example") as connection:
+            connection.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: fine.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            reply = b""
+            while not reply.endswith(b"\r\n\r\n"):
+                reply += connection.recv(1)
+            assert reply.startswith(b"HTTP/1.1 101 ")
+            for _ in range(20):
+                connection.sendall(b"\x81\x84\x00\x00\x00\x00ping")  # masked with zeros
+                assert connection.recv(2) + connection.recv(4) == b"\x81\x04ping"
+    finally:
+        del internet.server._addon.websocket_message
+    assert len(kept) == 40
+    assert set(kept) == {1}
+
+
+def test_stream_of_a_closing_page_ends_though_another_page_stays_open(internet: Any) -> None:
+    """What one page of a host may do does not keep a stream from another page alive."""
+    internet.now[0] = datetime(2026, 11, 23, 10, 40, tzinfo=UTC)
+    with internet.http2("mixed.example") as client:
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "mixed.example"), (":path", "/slow")]
+        client.h2.send_headers(client.h2.get_next_available_stream_id(), head, end_stream=True)
+        client._flush()
+        while not any(type(event).__name__ == "DataReceived" for event in client._receive()):
+            pass
+        assert client.request("mixed.example", "/open")[0] == 200
+        internet.now[0] = datetime(2026, 11, 23, 10, 50, tzinfo=UTC)
+        began = time.monotonic()
+        while client.socket.recv(65536):
             assert time.monotonic() - began < 5
 
 

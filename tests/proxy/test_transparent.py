@@ -303,8 +303,8 @@ def test_what_is_not_the_web_goes_nowhere(box: Box, port: int, data: bytes) -> N
 
 def test_a_direct_hit_on_the_redirect_port_is_closed(box: Box) -> None:
     """A connection to the redirect port itself is closed at once and makes no connection in its turn (A4.8)."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         assert box.as_pupil(_send, "10.20.0.1", PORT, b"GET / HTTP/1.1\r\nHost: fine.example\r\n\r\n") == b""
-    assert len(os.listdir("/proc/self/fd")) < before + 20
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
     assert box.origin.accepted == 0

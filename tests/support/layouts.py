@@ -41,9 +41,7 @@ def _item(draw: st.DrawFn, name: str) -> dict[str, str]:
     """Draw one exception: its keys with their values as they are written in block style."""
     pieces = {
         "id": draw(st.sampled_from([name, f'"{name}"', f"'{name}'"])),
-        "allow": draw(
-            st.sampled_from(["[facebook.com]", "youtube", "[ youtube, facebook ]", '"youtube"'])
-        ),
+        "allow": draw(st.sampled_from(["[facebook.com]", "youtube", "[ youtube, facebook ]", '"youtube"'])),
         "until": draw(st.sampled_from(["2026-12-18", '"2026-12-18 12:10"', "'2026-12-01'"])),
         "reason": draw(st.sampled_from(["a lesson", '"a: b"', "it's so"])),
     }
