@@ -10,14 +10,21 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import structlog
+
 from schoolgate.part import CannotStart, Part, Server, Surroundings
 from schoolgate.settings import Endpoint, Settings, system_resolvers
 
+_log = structlog.get_logger()
+
 if TYPE_CHECKING:
+    from schoolgate.jobs import JobRunner
+    from schoolgate.request_queue import AskUrl
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
-    from schoolgate_exceptions.ports import Page
+    from schoolgate_exceptions.ports import BlockPage
     from schoolgate_exceptions.server import PortalServer
+    from schoolgate_exceptions.service import Service
     from schoolgate_policy.decision import Attempt, Decision
     from schoolgate_policy.engine import Engine
     from schoolgate_proxy.ports import Resolve
@@ -64,6 +71,7 @@ def build_proxy(around: Surroundings) -> Server:
         upstream_ca=settings.upstream_ca,
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
+        ask_url=_ask_url(around.settings),
     )
     counters = ProxyMetrics(around.metrics.registry)
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
@@ -76,6 +84,15 @@ def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:
             raise CannotStart(
                 f"proxy.transparent.{network}: no such network in the policy; available: {', '.join(known)}"
             )
+
+
+def _ask_url(settings: Settings) -> "AskUrl | None":
+    from schoolgate.request_queue import ask_url
+
+    try:
+        return ask_url(settings)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"state: {error}") from error
 
 
 def _lookup(around: Surroundings) -> "Resolve | None":
@@ -91,42 +108,55 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's."""
+    from schoolgate.jobs import JobRunner
     from schoolgate.metrics_portal import PortalMetrics
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
 
     settings = around.settings.portal
     config = PortalConfig(settings.listen, _own_host(settings.url))
-    return _Portal(
-        PortalServer(
-            config,
-            around.store,
-            around.recorder,
-            PortalMetrics(around.metrics.registry),
-            around.clock,
-            block_page,
-        )
+    metrics = PortalMetrics(around.metrics.registry)
+    service = _service(around)
+    server = PortalServer(
+        config, around.store, around.recorder, metrics, around.clock, block_page(_ask_url(around.settings))
     )
+    return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings)
+
+
+def _service(around: Surroundings) -> "Service":
+    from schoolgate.request_queue import open_service
+    from schoolgate_exceptions.errors import Unavailable
+
+    try:
+        return open_service(around.settings, around.store.path, around.store, around.clock)
+    except Unavailable as error:
+        raise CannotStart(f"database.url: {error}") from error
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"state: {error}") from error
 
 
 def _own_host(url: str) -> str | None:
     return urlsplit(url).hostname if url else None
 
 
-def block_page(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> "Page":
-    """Return the proxy's block page, for the portal."""
+def block_page(ask_url: "AskUrl | None") -> "BlockPage":
+    """Return the proxy's block page, for the portal; `ask_url` makes the link of its button."""
     from schoolgate_exceptions.ports import Page
     from schoolgate_proxy.blockpage import render
 
-    page = render(
-        decision,
-        engine.policy,
-        now=attempt.at,
-        opens_at=engine.opens_at(attempt),
-        accept=accept,
-        sec_fetch_dest=dest,
-    )
-    return Page(page.status, page.headers, page.body)
+    def make(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> Page:
+        page = render(
+            decision,
+            engine.policy,
+            now=attempt.at,
+            opens_at=engine.opens_at(attempt),
+            ask_url=ask_url(attempt, decision) if ask_url else None,
+            accept=accept,
+            sec_fetch_dest=dest,
+        )
+        return Page(page.status, page.headers, page.body)
+
+    return make
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +199,26 @@ class _Proxy:
 @dataclass(frozen=True, slots=True)
 class _Portal:
     server: "PortalServer"
+    service: "Service"
+    jobs: "JobRunner"
+    settings: Settings
 
     async def start(self) -> None:
+        from schoolgate.request_queue import announce_first_account, portal_url
+
         await self.server.start()
+        base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
+        if path := announce_first_account(self.service, self.settings, base):
+            _log.info("portal.no_account_yet", read=str(path))
+        self.jobs.start()
 
     async def ended(self) -> None:
         await self.server.run()
 
     async def stop(self) -> None:
+        await self.jobs.stop()
         await self.server.stop()
+        self.service.close()
 
     def listening(self) -> dict[str, str]:
         return {"portal": str(Endpoint(*self.server.address))}

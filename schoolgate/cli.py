@@ -11,7 +11,19 @@ import typer
 from typer.exceptions import TyperException
 
 from schoolgate import __version__
-from schoolgate.commands import catalogue, demo, history, parts, policy, run, services
+from schoolgate.commands import (
+    audit,
+    catalogue,
+    demo,
+    history,
+    parts,
+    policy,
+    purge,
+    requests,
+    run,
+    services,
+    users,
+)
 
 app = typer.Typer(
     name="schoolgate",
@@ -33,6 +45,10 @@ policy.app.command("migrate")(history.migrate)
 policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(requests.app, name="requests")
+app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
+app.command("purge")(purge.purge)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's callback

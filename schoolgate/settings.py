@@ -62,6 +62,12 @@ def _parse_url(text: object) -> object:
     return text
 
 
+def _parse_database(text: object) -> object:
+    if isinstance(text, str) and text and not re.match(r"(postgresql|sqlite)://", text):
+        raise ValueError("this is no database; write postgresql://… or leave it empty for a file of our own")
+    return text
+
+
 def _parse_address(text: object) -> object:
     if not isinstance(text, str):
         return text
@@ -138,6 +144,29 @@ class PortalSettings(_Section):
     url: Annotated[str, BeforeValidator(_parse_url)] = ""  # empty: http:// and `listen`
 
 
+class DatabaseSettings(_Section):
+    """`[database]`: where requests, accounts and the audit are kept."""
+
+    url: Annotated[str, BeforeValidator(_parse_database)] = ""  # empty: `portal.db` in the state folder
+
+
+class MailSettings(_Section):
+    """`[mail]`: who takes the portal's letters; without a host they wait."""
+
+    host: str = ""
+    port: Port = 587
+    sender: str = ""
+    user: str = ""
+    password_file: Path | None = None
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+
+    @model_validator(mode="after")
+    def _has_sender(self) -> "MailSettings":
+        if self.host and "@" not in self.sender:
+            raise ValueError("mail.sender: letters need a sender, such as filter@school.example")
+        return self
+
+
 class MetricsSettings(_Section):
     """`[metrics]`: where each part serves /metrics, /livez and /readyz."""
 
@@ -161,6 +190,8 @@ class Settings(_Section):
     dns: DnsSettings = DnsSettings()
     proxy: ProxySettings = ProxySettings()
     portal: PortalSettings = PortalSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    mail: MailSettings = MailSettings()
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
     log: LogSettings = LogSettings()

@@ -187,30 +187,23 @@ class Accounts:
             self._note(connection, actor, "account.closed", account)
 
     def begin_second_factor(self, actor: Actor) -> tuple[bytes, str]:
-        """Return a new key and the address for an authenticator app; it counts once `confirm_second_factor` saw a code."""
+        """Return a new key and the address for an authenticator app; it counts once `Sessions.enrol` saw a code."""
         key = self._office.random.bytes(totp.KEY_BYTES)
         return key, totp.uri(key, actor.email, self._office.policy.school.name)
 
-    def confirm_second_factor(self, actor: Actor, key: bytes, code: str) -> None:
-        """Keep the key of an authenticator app after it has shown that it works.
+    def keep_second_factor(self, connection: Connection, account: Account, key: bytes, code: str) -> None:
+        """Keep the key of an authenticator app after it has shown that it works; see `Sessions.enrol`.
 
         Raises:
             SignInFailed: the code is not the key's.
 
         """
-        now = self._office.now()
-        step = totp.matching_step(key, code, now, 0)
+        step = totp.matching_step(key, code, self._office.now(), 0)
         if step is None:
             raise SignInFailed("this code is not right; check the clock of the telephone")
-        kept = self._cipher.encrypt(key).decode()
-        with self._office.write() as connection:
-            account = self.get(connection, actor.account)
-            connection.execute(
-                accounts.update()
-                .where(accounts.c.number == account.number)
-                .values(second_factor=kept, second_factor_step=step)
-            )
-            self._note(connection, actor, "account.second-factor", account)
+        kept = {"second_factor": self._cipher.encrypt(key).decode(), "second_factor_step": step}
+        connection.execute(accounts.update().where(accounts.c.number == account.number).values(kept))
+        self._note(connection, account.actor(self._office.today()), "account.second-factor", account)
 
     def remove_second_factor(self, actor: Actor, email: str) -> None:
         """Let somebody whose telephone is lost set up a new one; done by somebody else who looks after accounts."""

@@ -1,12 +1,11 @@
 """From a letter that is due to what it says: looks the request up, and makes the link when it is sent."""
 
-from urllib.parse import quote
-
 from sqlalchemy import Connection
 
 from schoolgate_exceptions import repository
 from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.errors import NotFound
+from schoolgate_exceptions.links import link
 from schoolgate_exceptions.mails import Letter, Mail, compose, count_of_devices, moment
 from schoolgate_exceptions.model import AccessRequest
 from schoolgate_exceptions.outbox import Due
@@ -15,12 +14,6 @@ from schoolgate_exceptions.tokens import Token
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.decision import Verdict
 
-PATHS = {
-    "approve": "/approve/{token}",  # what a link in a letter opens
-    "case": "/queue/{id}",
-    "queue": "/queue",
-    "standing": "/requests/{reference}",
-}
 _TO_APPROVE = frozenset({Letter.APPROVAL, Letter.REMINDER})
 _TO_ASKER = frozenset({Letter.GRANTED, Letter.REFUSED, Letter.ASKED_BACK, Letter.REVOKED})
 
@@ -47,8 +40,8 @@ class Letters:
 
     def _about(self, connection: Connection, due: Due, request: AccessRequest) -> Mail | None:
         if due.letter in _TO_ASKER:
-            link = self._url("standing", reference=request.reference)
-            return self._compose(due, self._asker_rows(connection, request), link=link)
+            there = self._url("standing", reference=request.reference)
+            return self._compose(due, self._asker_rows(connection, request), link=there)
         if due.letter is Letter.NOT_WRITTEN and not request.publication.problem:
             return None
         return self._compose(due, self._rows(connection, due, request), link=self._url("case", id=request.id))
@@ -56,7 +49,7 @@ class Letters:
     def _approval(self, connection: Connection, due: Due, request: AccessRequest) -> Mail | None:
         if request.state is not State.RECOMMENDED:
             return None
-        link = self._url("queue")
+        there = self._url("queue")
         if due.recipient.account is not None:
             try:
                 account = self._desk.accounts.get(connection, due.recipient.account)
@@ -66,8 +59,8 @@ class Letters:
             if not held or account.number == request.reviewer:
                 return None
             token = self._desk.tokens.issue(connection, request.number, account.number, held[-1])
-            link = self._url("approve", token=token)
-        return self._compose(due, self._rows(connection, due, request), link=link)
+            there = self._url("approve", token=token)
+        return self._compose(due, self._rows(connection, due, request), link=there)
 
     def _code(self, connection: Connection, due: Due) -> Mail | None:
         if due.recipient.account is None or due.request is None:
@@ -120,5 +113,4 @@ class Letters:
         return compose(due.letter, due.recipient.language, school, rows=rows or (), link=link, **values)
 
     def _url(self, page: str, **parts: str) -> str:
-        quoted = {name: quote(value, safe="") for name, value in parts.items()}
-        return self._office.url + PATHS[page].format_map(quoted)
+        return link(self._office.url, page, **parts)

@@ -8,6 +8,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import Connection
 
 from schoolgate_exceptions.accounts import Account, Accounts
+from schoolgate_exceptions.errors import NotAllowed
 from schoolgate_exceptions.keys import digest
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.roles import NEEDS_SECOND_FACTOR, Actor
@@ -100,6 +101,26 @@ class Sessions:
             )
         whole = session.account.actor(self._office.today())
         return replace(session, actor=whole, second_factor=True, incomplete=False)
+
+    def enrol(self, session: Session, key: bytes, code: str) -> Session:
+        """Give an account its authenticator app, and complete the session by its first code.
+
+        Raises:
+            SignInFailed: the code is not the key's.
+            NotAllowed: the account has one, and this session has not shown it.
+
+        """
+        with self._office.write() as connection:
+            account = self._accounts.get(connection, session.account.number)
+            if account.has_second_factor and not session.second_factor:
+                raise NotAllowed("this account has an authenticator app already; sign in with its code")
+            self._accounts.keep_second_factor(connection, account, key, code)
+            connection.execute(
+                sessions.update().where(sessions.c.key == session.key).values(second_factor=True)
+            )
+            account = self._accounts.get(connection, account.number)
+        whole = account.actor(self._office.today())
+        return replace(session, account=account, actor=whole, second_factor=True, incomplete=False)
 
     def end(self, session: Session) -> None:
         """Sign out."""

@@ -66,12 +66,27 @@ def running() -> Iterator[Postgres]:
     options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c full_page_writes=off"
 
     def call(*words: str) -> None:
-        done = subprocess.run(words, capture_output=True, text=True, cwd=folder, timeout=60, check=False, **who)
+        done = subprocess.run(
+            words, capture_output=True, text=True, cwd=folder, timeout=60, check=False, **who
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     try:
-        call(str(binaries / "initdb"), "-D", str(data), "-U", "schoolgate", "-A", "trust", "-E", "UTF8", "--no-sync")
-        call(str(binaries / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start")
+        call(
+            str(binaries / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "schoolgate",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        )
+        call(
+            str(binaries / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start"
+        )
         try:
             yield Postgres(folder)
         finally:

@@ -109,7 +109,13 @@ class School:
     def __post_init__(self) -> None:
         self.policy = self.folder / "policy.yaml"
         if not self.policy.exists():
-            self.policy.write_text(HEAD.replace("bank_holidays: england}", "bank_holidays: england, contacts: {headteacher: contact-head@school.example, dsl: contact-dsl@school.example}}") + RULES)
+            self.policy.write_text(
+                HEAD.replace(
+                    "bank_holidays: england}",
+                    "bank_holidays: england, contacts: {headteacher: contact-head@school.example, dsl: contact-dsl@school.example}}",
+                )
+                + RULES
+            )
             (self.folder / "locked.txt").write_text("locked.example\n")
             (self.folder / "state").mkdir(exist_ok=True)
         self.original = self.policy.read_bytes()
@@ -121,11 +127,21 @@ class School:
         self.source = FileSource(self.policy)
         config = Config(self.policy, self.folder / "state", "http://portal.example", self.mail, self.limits)
         database = Database(self.url, busy_ms=self.busy_ms)
-        return build_service(config, database, self.source, self.clock, KEYS, CountedRandomness() if not hasattr(self, "service") else None)
+        return build_service(
+            config,
+            database,
+            self.source,
+            self.clock,
+            KEYS,
+            CountedRandomness() if not hasattr(self, "service") else None,
+        )
 
     def person(self, email: str, *roles: Role, last: date | None = None) -> Actor:
         """Make an account and return it as one who acts."""
-        holdings = [Holding(role, None, last or (date(2026, 12, 31) if role is Role.DEPUTY else None)) for role in roles]
+        holdings = [
+            Holding(role, None, last or (date(2026, 12, 31) if role is Role.DEPUTY else None))
+            for role in roles
+        ]
         name = email.partition("@")[0].title()
         account: Account = self.service.accounts.add(SYSTEM, email, name, holdings, password=PASSWORD)
         return account.actor(self.service.office.today())
@@ -138,17 +154,26 @@ class School:
         )
 
     def ask(
-        self, host: str = "blocked.example", address: str = PUPIL, network: str = "pupils", reason: str = "Volcanoes", **more: object
+        self,
+        host: str = "blocked.example",
+        address: str = PUPIL,
+        network: str = "pupils",
+        reason: str = "Volcanoes",
+        **more: object,
     ) -> AccessRequest:
         """Ask for a site from its block page."""
         ask = Ask(Kind.UNBLOCK, Purpose.LESSON, reason, None, "", self.link(host, address, network))
-        return self.service.asking.submit(replace(ask, **more), self.service.asking.asker(address), address).request
+        return self.service.asking.submit(
+            replace(ask, **more), self.service.asking.asker(address), address
+        ).request
 
     def recommended(self, officer: Actor, host: str = "blocked.example", **changes: object) -> AccessRequest:
         """Ask for a site and recommend it as it is suggested."""
         request = self.ask(host)
         grant = self.service.queue.case(officer, request.id).grant
-        return self.service.reviewing.recommend(officer, request.id, replace(grant, **changes), "Fine for Year 5")
+        return self.service.reviewing.recommend(
+            officer, request.id, replace(grant, **changes), "Fine for Year 5"
+        )
 
     def is_open(self, host: str, address: str = PUPIL) -> bool:
         """Whether the policy as it is now lets somebody through."""
