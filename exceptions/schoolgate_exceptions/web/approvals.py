@@ -25,33 +25,19 @@ def show(counter: Counter, visit: Visit) -> Page:
 
 def decide(counter: Counter, visit: Visit) -> Page:
     """Send a code, or decide."""
-    token, form, approving = visit.parts["token"], visit.form, counter.service.approving
+    token, approving = visit.parts["token"], counter.service.approving
     try:
-        if form.one("do") == "code":
+        if visit.form.one("do") == "code":
             approving.send_code(token)
             return counter.to(f"/approve/{token}", code="sent")
         linked = approving.open_link(token)
     except InvalidToken:
         return _dead(counter, visit)
-    approve, text = form.one("do") == "approve", form.one("answer")
-    if form.one("do") not in {"approve", "refuse"}:
-        return _page(counter, visit, linked, {})
-    errors = {} if approve or text.strip() else {"answer": visit.t("approval.note-hint")}
-    mine = _is_owner(visit, linked)
-    if not mine and not form.one("code").strip():
-        errors["code"] = visit.t("approval.code-hint")
-    if errors:
+    errors = _missing(visit, linked)
+    if errors or visit.form.one("do") not in {"approve", "refuse"}:
         return _page(counter, visit, linked, errors)
-    seen = form.one("seen")
     try:
-        decided = approving.decide_by_link(
-            token,
-            approve=approve,
-            code=form.one("code"),
-            actor=visit.actor if mine else None,
-            text=text,
-            seen=int(seen) if seen.isdecimal() and len(seen) < 9 else None,
-        )
+        return _decided(counter, visit, linked)
     except InvalidToken as error:
         return _page(counter, visit, linked, {"code": str(error)})
     except InvalidInput as error:
@@ -59,6 +45,29 @@ def decide(counter: Counter, visit: Visit) -> Page:
     except (NotGranted, NotAllowed) as error:
         title = visit.t("errors.forbidden-title")
         return counter.message(visit, 403, title, *lines_of(error), link=("/queue", visit.t("sign-in.go")))
+
+
+def _missing(visit: Visit, linked: LinkedCase) -> dict[str, str]:
+    """Return what has to be filled in before a code is used up."""
+    form, errors = visit.form, {}
+    if not _is_owner(visit, linked) and not form.one("code").strip():
+        errors["code"] = visit.t("approval.code-hint")
+    if form.one("do") == "refuse" and not form.one("answer").strip():
+        errors["answer"] = visit.t("approval.note-hint")
+    return errors
+
+
+def _decided(counter: Counter, visit: Visit, linked: LinkedCase) -> Page:
+    form, seen = visit.form, visit.form.one("seen")
+    approve = form.one("do") == "approve"
+    decided = counter.service.approving.decide_by_link(
+        visit.parts["token"],
+        approve=approve,
+        code=form.one("code"),
+        actor=visit.actor if _is_owner(visit, linked) else None,
+        text=form.one("answer"),
+        seen=int(seen) if seen.isdecimal() and len(seen) < 9 else None,
+    )
     return counter.page(
         visit,
         "approve/done.html.j2",
@@ -75,9 +84,7 @@ def _is_owner(visit: Visit, linked: LinkedCase) -> bool:
 def _page(counter: Counter, visit: Visit, linked: LinkedCase, errors: dict[str, str]) -> Page:
     request = linked.case.request
     count = request.askers
-    devices = (
-        visit.t("approval.devices-one") if count == 1 else visit.t("approval.devices", count=count)
-    )
+    devices = visit.t("approval.devices-one") if count == 1 else visit.t("approval.devices", count=count)
     values = {
         **facts(counter, visit, linked.case),
         "link": visit.parts["token"],

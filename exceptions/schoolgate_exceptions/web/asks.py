@@ -35,7 +35,7 @@ class Draft:
 
     def hidden(self) -> list[tuple[str, str]]:
         """Return the answers that the next form carries along."""
-        pairs = [("ref", self.reference), ("host", self.host), ("for", self.purpose), ("until", self.span)]
+        pairs = [("about", self.reference), ("host", self.host), ("for", self.purpose), ("until", self.span)]
         return [(name, value) for name, value in pairs if value]
 
 
@@ -43,7 +43,7 @@ def draft_of(form: Form) -> Draft:
     """Read the answers so far."""
     span = form.one("until")
     return Draft(
-        form.one("ref"),
+        form.one("about"),
         form.one("host").strip()[:2_000],
         form.one("for"),
         span if span in _SPANS else "",

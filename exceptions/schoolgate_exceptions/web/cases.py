@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from schoolgate_exceptions.errors import InvalidInput, NotGranted
 from schoolgate_exceptions.kinds import Kind
@@ -24,6 +25,9 @@ SHOWN: dict[str, tuple[str, frozenset[State]]] = {
     "over": ("Over", frozenset(state for state in State if state.is_over)),
     "all": ("Everything", frozenset(State)),
 }
+_ASIDE = frozenset(
+    {Action.TAKE, Action.ASK_BACK, Action.REFER, Action.SETTLE, Action.RECONSIDER, Action.REFUSE}
+)
 _DONE = {
     "recommended": "Recommended. The headteacher gets a letter.",
     "refused": "Refused. Who asked sees your answer.",
@@ -71,7 +75,7 @@ def decide(counter: Counter, visit: Visit) -> Page:
     """Do what the pressed button says."""
     name, form = visit.parts["id"], visit.form
     found = counter.service.queue.case(visit.actor, name)
-    grant, errors = grant_of(form, found, counter)
+    grant, errors = grant_of(form, found, counter.service.office.zone)
     done = _MOVES.get(form.one("do"))
     if done is None or (errors and form.one("do") in {"preview", "recommend", "block"}):
         return show(counter, visit, found, grant, errors)
@@ -87,13 +91,12 @@ def decide(counter: Counter, visit: Visit) -> Page:
     return counter.to(f"/queue/{name}", done=what)
 
 
-def grant_of(form: Form, case: Case, counter: Counter) -> tuple[Grant, dict[str, str]]:
+def grant_of(form: Form, case: Case, zone: ZoneInfo) -> tuple[Grant, dict[str, str]]:
     """Read a grant from a form; what cannot be read stays as it was, and is told."""
     if not form.has("target"):
         return case.grant, {}
     errors: dict[str, str] = {}
-    office = counter.service.office
-    until = read_end(form, office.zone)
+    until = read_end(form, zone)
     rule = form.one("rule")
     if until is None and not rule.isdecimal():
         errors["until"] = "write a day such as 2026-12-18, and if you want a time such as 15:30"
@@ -137,6 +140,7 @@ def show(
         "done": _DONE.get(visit.query.one("done"), ""),
         "rules": [rule for rule in counter.policy.rules if rule.verdict is Verdict.BLOCK],
         "said": visit.form,
+        "aside": found.actions & _ASIDE,
         "can_hold": visit.has(Role.HEAD, Role.DSL, Role.DPO),
     }
     return counter.page(visit, "office/case.html.j2", 422 if errors else 200, **values)

@@ -43,7 +43,7 @@ class Counter:
         shown: dict[str, Any] = {
             "policy": self.policy,
             "t": visit.t,
-            "token": visit.token,
+            "form_token": visit.token,
             "visit": visit,
             "signed_in": visit.session,
             "errors": {},
@@ -106,5 +106,7 @@ def _other_language(visit: Visit) -> dict[str, str] | None:
 
 def own_path(text: str) -> str:
     """Return a path of ours that a form or a link carries along; the home page for anything else."""
-    plain = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isascii() and text.isprintable()
+    plain = (
+        text.startswith("/") and not text.startswith(("//", "/\\")) and text.isascii() and text.isprintable()
+    )
     return text if plain and "\\" not in text else "/home"

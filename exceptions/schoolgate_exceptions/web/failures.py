@@ -45,16 +45,19 @@ _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (PolicyUnwritable, 503, "busy-title"),
     (HistoryError, 503, "busy-title"),
 )
-_TITLES = {"problem": "common.problem", "forged-title": "ask.forged-title", "dead-title": "approval.dead-title"}
+_TITLES = {
+    "problem": "common.problem",
+    "forged-title": "ask.forged-title",
+    "dead-title": "approval.dead-title",
+}
 
 
 def explain(counter: Counter, visit: Visit, error: Exception, *, json: bool) -> Page | None:
     """Return the page for an error that is somebody's business; None for a fault of ours."""
-    for kind, status, key in _STATUS:
-        if isinstance(error, kind):
-            break
-    else:
+    known = next(((status, key) for kind, status, key in _STATUS if isinstance(error, kind)), None)
+    if known is None:
         return None
+    status, key = known
     title = visit.t(_TITLES.get(key, f"errors.{key}"))
     more = [("Retry-After", str(error.seconds))] if isinstance(error, TooMany) else []
     if status == 503:

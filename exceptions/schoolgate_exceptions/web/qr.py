@@ -53,7 +53,10 @@ def svg(data: bytes) -> Svg:
     """
     rows = matrix(data)
     path = "".join(
-        f"M{x + _QUIET} {y + _QUIET}h1v1h-1z" for y, row in enumerate(rows) for x, dark in enumerate(row) if dark
+        f"M{x + _QUIET} {y + _QUIET}h1v1h-1z"
+        for y, row in enumerate(rows)
+        for x, dark in enumerate(row)
+        if dark
     )
     return Svg(len(rows) + 2 * _QUIET, path)
 
@@ -100,9 +103,7 @@ def _check(data: bytes, count: int) -> bytes:
     generator = [1]
     for power in range(count):
         root = _EXP[power]
-        generator = [
-            a ^ _times(b, root) for a, b in zip([*generator, 0], [0, *generator], strict=True)
-        ]
+        generator = [a ^ _times(b, root) for a, b in zip([*generator, 0], [0, *generator], strict=True)]
     rest = [*data, *([0] * count)]
     for at in range(len(data)):
         factor = rest[at]

@@ -18,8 +18,10 @@ _SMALL = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A page. `kind` is what metrics call it. `signed_in`: only with a session, and with its second factor unless
-    `half`. `roles` are those who may come (none named: any). `most` is how many bytes a form may have.
+    """A page.
+
+    `kind` is what metrics call it. `signed_in`: only with a session, and with its second factor unless `half`.
+    `roles` are those who may come (none named: any). `most` is how many bytes a form may have.
     """
 
     path: str

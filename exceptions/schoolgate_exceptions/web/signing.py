@@ -64,20 +64,17 @@ def signed_out(counter: Counter, visit: Visit) -> Page:
 
 def set_up(counter: Counter, visit: Visit) -> Page:
     """Show the form for the first account of all."""
-    token = visit.query.one("token")
-    return counter.page(visit, "account/set-up.html.j2", key=token, name="", email="")
+    return counter.page(visit, "account/set-up.html.j2", key=visit.parts["token"], name="", email="")
 
 
 def make_first(counter: Counter, visit: Visit) -> Page:
     """Make the first account, and sign it in."""
-    key, name, email = (visit.form.one(field) for field in ("key", "name", "email"))
+    key, name, email = visit.parts["token"], visit.form.one("name"), visit.form.one("email")
     password = visit.form.one("password")
     try:
         counter.service.accounts.set_up(key, email, name, password)
     except InvalidInput as error:
-        return counter.again(
-            visit, "account/set-up.html.j2", error.fields, key=key, name=name, email=email
-        )
+        return counter.again(visit, "account/set-up.html.j2", error.fields, key=key, name=name, email=email)
     except InvalidToken as error:
         return _dead(counter, visit, error)
     return _begin(counter, counter.service.signing_in.by_password(email, password, visit.address), "/home")
@@ -125,7 +122,9 @@ def end_sessions(counter: Counter, visit: Visit) -> Page:
 
 
 def second_factor(counter: Counter, visit: Visit) -> Page:
-    """Show a new key for an authenticator app."""
+    """Show a new key for an authenticator app; whoever only knows the password must not replace the old one."""
+    if _session(visit).account.has_second_factor and not _session(visit).second_factor:
+        return counter.to("/sign-in/code")
     key, uri = counter.service.accounts.begin_second_factor(visit.actor)
     return _second_factor(counter, visit, key, uri, {})
 
@@ -137,13 +136,11 @@ def keep_second_factor(counter: Counter, visit: Visit) -> Page:
         key = base64.b32decode(visit.form.one("key"), casefold=True)
     except (binascii.Error, ValueError):
         key = b""
-    if session.account.has_second_factor and session.incomplete:
-        return counter.to("/sign-in/code")  # whoever only knows the password must not replace the app
     if len(key) != _KEY_BYTES:
         return second_factor(counter, visit)
     code = visit.form.one("code")
     try:
-        counter.service.accounts.confirm_second_factor(visit.actor, key, code)
+        counter.service.sessions.enrol(session, key, code)
     except SignInFailed as error:
         uri = visit.form.one("uri")
         return _second_factor(counter, visit, key, uri, {"code": str(error)})
@@ -153,9 +150,7 @@ def keep_second_factor(counter: Counter, visit: Visit) -> Page:
 _KEY_BYTES = 20
 
 
-def _second_factor(
-    counter: Counter, visit: Visit, key: bytes, uri: str, errors: dict[str, str]
-) -> Page:
+def _second_factor(counter: Counter, visit: Visit, key: bytes, uri: str, errors: dict[str, str]) -> Page:
     text = base64.b32encode(key).decode()
     if not uri.startswith("otpauth://totp/"):
         uri = ""
@@ -175,9 +170,7 @@ def _begin(counter: Counter, signed: Signed, onwards: str) -> Page:
     if session.incomplete:
         to = "/sign-in/code" if session.account.has_second_factor else "/account/second-factor"
     page = counter.to(to, next=onwards) if session.incomplete else counter.to(to)
-    return redirect(
-        dict(page.headers)["Location"], cookie(SESSION, signed.cookie, secure=counter.secure)
-    )
+    return redirect(dict(page.headers)["Location"], cookie(SESSION, signed.cookie, secure=counter.secure))
 
 
 def _session(visit: Visit) -> Session:

@@ -106,6 +106,10 @@ def _key(standing: Standing) -> str:
 
 def _done(standing: Standing) -> int:
     """Return how many of the four steps are done."""
-    return {State.SUBMITTED: 1, State.UNDER_REVIEW: 1, State.RECOMMENDED: 2, State.APPROVED: 3, State.APPLIED: 4}.get(
-        standing.state, 0
-    )
+    return {
+        State.SUBMITTED: 1,
+        State.UNDER_REVIEW: 1,
+        State.RECOMMENDED: 2,
+        State.APPROVED: 3,
+        State.APPLIED: 4,
+    }.get(standing.state, 0)

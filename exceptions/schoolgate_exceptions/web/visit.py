@@ -52,11 +52,7 @@ def read_cookies(headers: Headers, *, secure: bool) -> dict[str, str]:
     except CookieError:
         return {}
     prefix = _SECURE if secure else ""
-    return {
-        name: jar[prefix + name].value
-        for name in (SESSION, FORM, LANGUAGE)
-        if prefix + name in jar
-    }
+    return {name: jar[prefix + name].value for name in (SESSION, FORM, LANGUAGE) if prefix + name in jar}
 
 
 def cookie(name: str, value: str, *, secure: bool, seconds: int | None = None) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -59,9 +59,9 @@ class Words:
         name = "end-today" if days == 0 else "end-day" if abs(days) < 200 else "end-year"
         return self._time(name, last)
 
-    def day(self, at: datetime) -> str:
-        """Write a day: `27 November 2026`."""
-        there = at.astimezone(self.zone) if at.tzinfo else at
+    def day(self, at: date) -> str:
+        """Write a day: `27 November 2026`; of an instant the day it is at school."""
+        there = at.astimezone(self.zone) if isinstance(at, datetime) else at
         return f"{there.day} {_texts(self.language)['months'][there.month - 1]} {there.year}"
 
     def _time(self, name: str, there: datetime) -> str:
@@ -80,7 +80,7 @@ def choose_language(wanted: str, kept: str, account: str, accepted: str) -> str:
     for one in (wanted, kept, account):
         if one in LANGUAGES:
             return one
-    first = accepted.split(",")[0].split(";")[0].strip().lower()
+    first = accepted.split(",", maxsplit=1)[0].split(";", maxsplit=1)[0].strip().lower()
     return "cy" if first == "cy" or first.startswith("cy-") else "en"
 
 
