@@ -9,7 +9,7 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench lock packages clean
+.PHONY: help run demo test lint format bench screenshots lock packages clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ format: $(STAMPS)/dev  ## put the code into the one style
 
 bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+screenshots: $(STAMPS)/dev  ## take a picture of every page of the portal, in build/screenshots (ONLY=ask takes some)
+	$(BIN)/python tests/support/screenshots.py build/screenshots $(ONLY)
 
 lock: $(STAMPS)/dev  ## pin the newest allowed packages in requirements/, with hashes
 	deploy/lock.sh $(BIN)

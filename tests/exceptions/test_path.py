@@ -1,11 +1,11 @@
 """The path of a request: ask, review, approve, apply, end, as the service does it."""
 
-from datetime import date, timedelta
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from policies import local
-from school import GUEST, OTHER_PUPIL, PUPIL, STAFF, School
+from school import GUEST, OTHER_PUPIL, PUPIL, STAFF
 
 from schoolgate_exceptions.errors import NotAllowed, NotGranted, WorkflowError
 from schoolgate_exceptions.kinds import Breadth

@@ -36,6 +36,10 @@ def decide(counter: Counter, visit: Visit) -> Page:
     errors = _missing(visit, linked)
     if errors or visit.form.one("do") not in {"approve", "refuse"}:
         return _page(counter, visit, linked, errors)
+    return _try(counter, visit, linked)
+
+
+def _try(counter: Counter, visit: Visit, linked: LinkedCase) -> Page:
     try:
         return _decided(counter, visit, linked)
     except InvalidToken as error:
@@ -86,7 +90,7 @@ def _page(counter: Counter, visit: Visit, linked: LinkedCase, errors: dict[str, 
     count = request.askers
     devices = visit.t("approval.devices-one") if count == 1 else visit.t("approval.devices", count=count)
     values = {
-        **facts(counter, visit, linked.case),
+        **facts(visit, linked.case),
         "link": visit.parts["token"],
         "mine": _is_owner(visit, linked),
         "devices": devices,

@@ -131,7 +131,7 @@ def show(
     zone = counter.service.office.zone
     day, time = write_end(grant.until, zone) if grant.until else ("", "")
     values = {
-        **facts(counter, visit, found),
+        **facts(visit, found),
         "grant": grant,
         "until": day,
         "until_time": time,
@@ -146,7 +146,7 @@ def show(
     return counter.page(visit, "office/case.html.j2", 422 if errors else 200, **values)
 
 
-def facts(counter: Counter, visit: Visit, found: Case) -> dict[str, Any]:
+def facts(visit: Visit, found: Case) -> dict[str, Any]:
     """Return what both the officer's and the head's page show of a case."""
     advice = next((step for step in reversed(found.story) if step.action is Action.RECOMMEND), None)
     grant = found.request.grant or found.grant

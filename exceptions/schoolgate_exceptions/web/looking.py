@@ -80,14 +80,15 @@ def audit(counter: Counter, visit: Visit) -> Page:
             verdict = book.verify()
         except AuditBroken as error:
             broken = str(error)
-    values = {
-        "rows": rows[:_MOST],
-        "subject": subject,
-        "action": action,
-        "verdict": verdict,
-        "broken": broken,
-    }
-    return counter.page(visit, "office/audit.html.j2", **values)
+    return counter.page(
+        visit,
+        "office/audit.html.j2",
+        rows=rows[:_MOST],
+        subject=subject,
+        action=action,
+        verdict=verdict,
+        broken=broken,
+    )
 
 
 def export(counter: Counter, visit: Visit) -> Page:

@@ -3,6 +3,7 @@
 from schoolgate_exceptions.queue import READERS
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.web import (
+    api,
     approvals,
     asks,
     cases,
@@ -98,4 +99,10 @@ _OFFICE = (
     Route("/audit", "audit", looking.audit, signed_in=True),
     Route("/audit/export", "audit", None, looking.export, signed_in=True),
 )
-ROUTES: tuple[Route, ...] = (*_PUBLIC, *_ACCOUNT, *_OFFICE)
+_API = (
+    Route("/api/openapi.json", "api", api.describe, json=True),
+    Route("/api/requests", "api", api.listed, signed_in=True, json=True),
+    Route("/api/requests/{id}", "api", api.one, signed_in=True, json=True),
+    Route("/api/requests/{id}/{action}", "api", None, api.act, signed_in=True, json=True),
+)
+ROUTES: tuple[Route, ...] = (*_PUBLIC, *_ACCOUNT, *_OFFICE, *_API)

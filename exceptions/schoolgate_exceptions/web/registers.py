@@ -24,26 +24,29 @@ def enter(counter: Counter, visit: Visit) -> Page:
     try:
         match form.one("do"):
             case "close":
-                closed = parse_day(form.one("closed")) or counter.service.office.today()
-                keeping.close(visit.actor, number, closed)
+                keeping.close(visit.actor, number, counter.service.office.today())
             case "change":
                 keeping.change(visit.actor, number, form.one("administrator"), form.lines("posters"))
             case _:
-                opened = parse_day(form.one("opened"))
-                if opened is None:
-                    raise InvalidInput(opened=_DAY)
-                keeping.add(
-                    visit.actor,
-                    form.one("platform"),
-                    form.one("account"),
-                    form.one("administrator"),
-                    form.lines("posters"),
-                    opened,
-                    form.one("request").strip(),
-                )
+                _add(counter, visit)
     except InvalidInput as error:
         return _register(counter, visit, dict(error.fields))
     return counter.to("/register", done="1")
+
+
+def _add(counter: Counter, visit: Visit) -> None:
+    form, opened = visit.form, parse_day(visit.form.one("opened"))
+    if opened is None:
+        raise InvalidInput(opened=_DAY)
+    counter.service.register.add(
+        visit.actor,
+        form.one("platform"),
+        form.one("account"),
+        form.one("administrator"),
+        form.lines("posters"),
+        opened,
+        form.one("request").strip(),
+    )
 
 
 def official(counter: Counter, visit: Visit) -> Page:
