@@ -164,7 +164,13 @@ def build_portal(around: Surroundings) -> Server:
     metrics = PortalMetrics(around.metrics.registry)
     service = _service(around)
     server = PortalServer(
-        config, around.store, around.recorder, metrics, around.clock, block_page(_ask_url(around.settings))
+        config,
+        around.store,
+        around.recorder,
+        metrics,
+        around.clock,
+        block_page(_ask_url(around.settings)),
+        service,
     )
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
     return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings, lists)
