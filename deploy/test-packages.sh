@@ -9,7 +9,8 @@ kdig knot-dnsutils questions asked with kdig
 curl curl pages fetched with curl
 chromium chromium pages looked at in a browser
 nft nftables firewall in network namespaces
-ip iproute2 network namespaces'
+ip iproute2 network namespaces
+pg_ctlcluster postgresql the request queue on PostgreSQL'
 
 packages= skipped=
 while read -r command package what; do

@@ -12,15 +12,22 @@ from ssl import SSLError
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import structlog
+
 from schoolgate.part import CannotStart, Part, Server, Surroundings
 from schoolgate.settings import Endpoint, Settings, system_resolvers
 
+_log = structlog.get_logger()
+
 if TYPE_CHECKING:
+    from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
+    from schoolgate.request_queue import AskUrl
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
-    from schoolgate_exceptions.ports import Page
+    from schoolgate_exceptions.ports import BlockPage
     from schoolgate_exceptions.server import PortalServer
+    from schoolgate_exceptions.service import Service
     from schoolgate_policy.decision import Attempt, Decision
     from schoolgate_policy.engine import Engine
     from schoolgate_proxy.ports import Resolve
@@ -36,6 +43,7 @@ def dns_config(settings: Settings) -> "DnsConfig":
     pages = [ip_address(text) for text in dns.block_page_address]
     return DnsConfig(
         listen=dns.listen,
+        shared_ports=dns.workers > 1,
         upstreams=tuple(parse_upstream(text) for text in dns.upstreams) or system_resolvers(),
         zones={zone: tuple(parse_upstream(text) for text in every) for zone, every in dns.zones.items()},
         upstream_roots=_roots(dns.upstream_ca),
@@ -107,6 +115,7 @@ def build_proxy(around: Surroundings) -> Server:
         upstream_ca=settings.upstream_ca,
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
+        ask_url=_ask_url(around.settings),
         share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
@@ -122,6 +131,15 @@ def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:
             )
 
 
+def _ask_url(settings: Settings) -> "AskUrl | None":
+    from schoolgate.request_queue import ask_url
+
+    try:
+        return ask_url(settings)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"state: {error}") from error
+
+
 def _lookup(around: Surroundings) -> "Resolve | None":
     """Return how the proxy looks names up: as the sinkhole does, or by the system where no upstream is set."""
     from schoolgate.lookup import UpstreamLookup
@@ -135,6 +153,7 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
+    from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_portal import PortalMetrics
     from schoolgate_exceptions.ports import PortalConfig
@@ -142,37 +161,55 @@ def build_portal(around: Surroundings) -> Server:
 
     settings = around.settings.portal
     config = PortalConfig(settings.listen, _own_host(settings.url))
-    return _Portal(
-        PortalServer(
-            config,
-            around.store,
-            around.recorder,
-            PortalMetrics(around.metrics.registry),
-            around.clock,
-            block_page,
-        ),
-        ListRefresher(fetcher_of(around.settings), around.store, around.recorder),
+    metrics = PortalMetrics(around.metrics.registry)
+    service = _service(around)
+    server = PortalServer(
+        config,
+        around.store,
+        around.recorder,
+        metrics,
+        around.clock,
+        block_page(_ask_url(around.settings)),
+        service,
     )
+    lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
+    return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings, lists)
+
+
+def _service(around: Surroundings) -> "Service":
+    from schoolgate.request_queue import open_service
+    from schoolgate_exceptions.errors import Unavailable
+
+    try:
+        return open_service(around.settings, around.store.path, around.store, around.clock)
+    except Unavailable as error:
+        raise CannotStart(f"database.url: {error}") from error
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"state: {error}") from error
 
 
 def _own_host(url: str) -> str | None:
     return urlsplit(url).hostname if url else None
 
 
-def block_page(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> "Page":
-    """Return the proxy's block page, for the portal."""
+def block_page(ask_url: "AskUrl | None") -> "BlockPage":
+    """Return the proxy's block page, for the portal; `ask_url` makes the link of its button."""
     from schoolgate_exceptions.ports import Page
     from schoolgate_proxy.blockpage import render
 
-    page = render(
-        decision,
-        engine.policy,
-        now=attempt.at,
-        opens_at=engine.opens_at(attempt),
-        accept=accept,
-        sec_fetch_dest=dest,
-    )
-    return Page(page.status, page.headers, page.body)
+    def make(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> Page:
+        page = render(
+            decision,
+            engine.policy,
+            now=attempt.at,
+            opens_at=engine.opens_at(attempt),
+            ask_url=ask_url(attempt, decision) if ask_url else None,
+            accept=accept,
+            sec_fetch_dest=dest,
+        )
+        return Page(page.status, page.headers, page.body)
+
+    return make
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,18 +252,29 @@ class _Proxy:
 @dataclass(frozen=True, slots=True)
 class _Portal:
     server: "PortalServer"
+    service: "Service"
+    jobs: "JobRunner"
+    settings: Settings
     lists: "ListRefresher"
 
     async def start(self) -> None:
+        from schoolgate.request_queue import announce_first_account, portal_url
+
         await self.server.start()
+        base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
+        if path := announce_first_account(self.service, self.settings, base):
+            _log.info("portal.no_account_yet", read=str(path))
+        self.jobs.start()
         self.lists.start()
 
     async def ended(self) -> None:
         await self.server.run()
 
     async def stop(self) -> None:
+        await self.jobs.stop()
         await self.lists.stop()
         await self.server.stop()
+        self.service.close()
 
     def listening(self) -> dict[str, str]:
         return {"portal": str(Endpoint(*self.server.address))}

@@ -11,7 +11,20 @@ import typer
 from typer.exceptions import TyperException
 
 from schoolgate import __version__
-from schoolgate.commands import catalogue, demo, history, lists, parts, policy, run, services
+from schoolgate.commands import (
+    audit,
+    catalogue,
+    demo,
+    history,
+    lists,
+    parts,
+    policy,
+    purge,
+    requests,
+    run,
+    services,
+    users,
+)
 
 app = typer.Typer(
     name="schoolgate",
@@ -34,6 +47,10 @@ policy.app.command("migrate")(history.migrate)
 policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(requests.app, name="requests")
+app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
+app.command("purge")(purge.purge)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's callback

@@ -20,7 +20,7 @@ from prometheus_client import (
 )
 
 from schoolgate import __version__
-from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.decision import Attempt, Decision, Point
 from schoolgate_policy.lists.spec import ListStatus, Standing
 from schoolgate_policy.technique import Technique
 
@@ -114,6 +114,15 @@ class Metrics:
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Count one verdict."""
         self.decisions.labels(attempt.point, decision.network, decision.verdict, decision.reason).inc()
+
+    def repeated(self, point: Point, batch: Iterable[tuple[str, Decision, int]]) -> None:
+        """Count verdicts that were given again and again."""
+        totals: dict[tuple[str, str, str], int] = {}
+        for _, decision, times in batch:
+            labels: tuple[str, str, str] = decision.network, decision.verdict, decision.reason
+            totals[labels] = totals.get(labels, 0) + times
+        for labels, times in totals.items():
+            self.decisions.labels(point, *labels).inc(times)
 
     def technique(self, technique: str, network: str) -> None:
         """Count one sighting of a way round the filter; an unknown one counts as `other`."""

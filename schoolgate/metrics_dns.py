@@ -11,6 +11,7 @@ class DnsMetrics:
     """Counts what the sinkhole does."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._series: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
         self._queries = Counter(
             "schoolgate_dns_queries", "Queries answered.", ["transport", "rcode"], registry=registry
         )
@@ -38,21 +39,29 @@ class DnsMetrics:
             registry=registry,
         )  # fmt: skip
 
-    def query(self, transport: Transport, rcode: str) -> None:
-        """Count one answered query."""
-        self._queries.labels(transport, rcode).inc()
+    def _of(self, counter: Counter, *labels: str) -> Counter:
+        """Return the series of some labels; finding it anew each time costs more than counting."""
+        key = counter, labels
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = counter.labels(*labels)
+        return series
 
-    def dropped(self, transport: Transport) -> None:
-        """Count one message or connection left without an answer."""
-        self._dropped.labels(transport).inc()
+    def query(self, transport: Transport, rcode: str, times: int = 1) -> None:
+        """Count answered queries."""
+        self._of(self._queries, transport, rcode).inc(times)
 
-    def cache(self, outcome: CacheOutcome) -> None:
-        """Count one look into the cache."""
-        self._cache.labels(outcome).inc()
+    def dropped(self, transport: Transport, times: int = 1) -> None:
+        """Count messages and connections left without an answer."""
+        self._of(self._dropped, transport).inc(times)
+
+    def cache(self, outcome: CacheOutcome, times: int = 1) -> None:
+        """Count looks into the cache."""
+        self._of(self._cache, outcome).inc(times)
 
     def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:
         """Count one exchange with an upstream, which took `seconds`."""
-        self._upstream.labels(outcome).inc()
+        self._of(self._upstream, outcome).inc()
         self._upstream_seconds.observe(seconds)
 
     def forged(self) -> None:

@@ -56,6 +56,12 @@ def _parse_url(text: object) -> object:
     return text
 
 
+def _parse_database(text: object) -> object:
+    if isinstance(text, str) and text and not re.match(r"(postgresql|sqlite)://", text):
+        raise ValueError("this is no database; write postgresql://… or leave it empty for a file of our own")
+    return text
+
+
 def _parse_address(text: object) -> object:
     if not isinstance(text, str):
         return text
@@ -122,6 +128,9 @@ class DnsSettings(_Section):
     listen: Annotated[tuple[ListenAt, ...], BeforeValidator(_split), Field(min_length=1)] = (
         Endpoint("127.0.0.1", 5353),
     )
+    workers: Annotated[int, Field(ge=1, le=64)] = (
+        1  # processes that share the addresses; one a core is plenty
+    )
     upstreams: Upstreams = ()  # none: the system's resolvers
     # Zones with upstreams of their own, such as the school's Active Directory; local ones by that.
     zones: Annotated[dict[Zone, Annotated[Upstreams, Field(min_length=1)]], BeforeValidator(_split_zones)] = (
@@ -133,7 +142,6 @@ class DnsSettings(_Section):
     cookie_secret: Path | None = (
         None  # a file with 32 hexadecimal digits, the same on boxes that share an address
     )
-    workers: Workers = 1
     # What blocked names resolve to, an IPv4 and an IPv6 address; none: the address of ours that was asked.
     block_page_address: Annotated[tuple[Address, ...], BeforeValidator(_split)] = ()
     local_zones: Annotated[tuple[Zone, ...], BeforeValidator(_split)] = ()  # the school's own
@@ -160,6 +168,29 @@ class PortalSettings(_Section):
     url: Annotated[str, BeforeValidator(_parse_url)] = ""  # empty: http:// and `listen`
 
 
+class DatabaseSettings(_Section):
+    """`[database]`: where requests, accounts and the audit are kept."""
+
+    url: Annotated[str, BeforeValidator(_parse_database)] = ""  # empty: `portal.db` in the state folder
+
+
+class MailSettings(_Section):
+    """`[mail]`: who takes the portal's letters; without a host they wait."""
+
+    host: str = ""
+    port: Port = 587
+    sender: str = ""
+    user: str = ""
+    password_file: Path | None = None
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+
+    @model_validator(mode="after")
+    def _has_sender(self) -> "MailSettings":
+        if self.host and "@" not in self.sender:
+            raise ValueError("mail.sender: letters need a sender, such as filter@school.example")
+        return self
+
+
 class MetricsSettings(_Section):
     """`[metrics]`: where each part serves /metrics, /livez and /readyz."""
 
@@ -183,9 +214,26 @@ class Settings(_Section):
     dns: DnsSettings = DnsSettings()
     proxy: ProxySettings = ProxySettings()
     portal: PortalSettings = PortalSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    mail: MailSettings = MailSettings()
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _workers_share_a_port(self) -> "Settings":
+        if self.dns.workers > 1 and not all(at.port for at in self.dns.listen):
+            raise ValueError("dns.workers: several processes need a port to share; dns.listen says 0")
+        return self
+
+    def of_worker(self, number: int) -> "Settings":
+        """Return these settings as a worker of the sinkhole has them, the first being 1.
+
+        Each has metrics of its own, on a port ten higher than the one before.
+        """
+        host, port = self.metrics.dns
+        at = Endpoint(host, port + 10 * (number - 1) if port else 0)
+        return self.model_copy(update={"metrics": self.metrics.model_copy(update={"dns": at})})
 
     @model_validator(mode="after")
     def _no_port_twice(self) -> "Settings":

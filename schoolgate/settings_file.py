@@ -42,6 +42,7 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.envi
         (document.get("proxy"), "upstream_ca"),
         (document.get("dns"), "upstream_ca"),
         (document.get("dns"), "cookie_secret"),
+        (document.get("mail"), "password_file"),
     ):
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str(source.parent / section[key])

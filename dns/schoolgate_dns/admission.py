@@ -1,7 +1,8 @@
 """Who is answered at all, and how often: before any judgement, because a flood must be cheap to turn away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.cookies import COOKIE, Cookies
@@ -10,9 +11,12 @@ from schoolgate_dns.policy_view import PolicyView
 from schoolgate_dns.ports import DnsCounters, Limit, Transport
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import refusal, room, truncated
+from schoolgate_dns.reuse import Basis
 from schoolgate_dns.wire import Rcode
 from schoolgate_policy.names import IPAddress
 from schoolgate_policy.ports import Clock
+
+type Later = bytes | Coroutine[Any, Any, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Asker:
     address: str
     local: IPAddress
     transport: Transport
+    basis: Basis | None = None  # filled with what the answer rests upon, where that is wanted
+    give: Callable[[Later], None] | None = None  # takes an answer that comes later
 
 
 class Admission:
@@ -36,6 +42,7 @@ class Admission:
         self._cookies = Cookies(config.cookie_secret)
         self._clients = RateLimit(config.queries_per_second)
         self._answers = RateLimit(config.same_answers_per_second)
+        self._same_answers = config.same_answers_per_second
         self._turned_away = 0
 
     def admit(self, query: Query, asker: Asker, view: PolicyView) -> Query | bytes | None:
@@ -56,6 +63,14 @@ class Admission:
             return refusal(query, Rcode.REFUSED, limit=limit)
         exceeded = self._exceeded(query, asker, proven=proven)
         return self._turn_away(query, asker, exceeded) if exceeded else query
+
+    def charge(self, address: str, times: int, most_alike: int) -> bool:
+        """Count what the fast path answered a client in the last second; whether it may answer that client on.
+
+        `most_alike` is how often the client was given the answer that it was given most often.
+        """
+        within = self._clients.charge(address, times, self._monotonic())
+        return within and not 0 < self._same_answers < most_alike
 
     def _exceeded(self, query: Query, asker: Asker, *, proven: bool) -> Limit | None:
         now = self._monotonic()

@@ -10,6 +10,9 @@ from schoolgate_dns.wire import AD, CD, DO, HEADER, IN, QR, QUESTION_TAIL, RD, R
 _PADDING = 12  # option code, RFC 7830
 _BLOCK = 128  # RFC 8467 section 4.1: queries over TLS are padded to multiples of this
 
+# The bit that makes a small letter a capital one, for octets that are small letters.
+_CASE_BIT = bytes(0x20 if 0x61 <= octet <= 0x7A else 0 for octet in range(256))
+
 
 @dataclass(frozen=True, slots=True)
 class Asking:
@@ -48,8 +51,9 @@ def ask(query: Query, *, edns: bool = True, padded: bool = False) -> Asking:
 
     `padded` hides the length of the name from whoever watches an encrypted connection.
     """
-    ident = secrets.token_bytes(2)
-    question = _random_case(query.name) + QUESTION_TAIL.pack(query.qtype, IN)
+    noise = secrets.token_bytes(len(query.name) + 2)
+    ident = noise[:2]
+    question = _random_case(query.name, noise[2:]) + QUESTION_TAIL.pack(query.qtype, IN)
     flags = RD | AD | (CD if query.checking_disabled else 0)
     opt = b""
     if edns:
@@ -65,10 +69,7 @@ def _padding(size: int) -> bytes:
     return QUESTION_TAIL.pack(_PADDING, missing) + bytes(missing)
 
 
-def _random_case(name: bytes) -> bytes:
+def _random_case(name: bytes, noise: bytes) -> bytes:
     """Return the name with each letter in random case: 0x20 is the one bit that tells them apart."""
-    noise = secrets.token_bytes(len(name))
-    return bytes(
-        octet ^ 0x20 if 0x61 <= octet <= 0x7A and chance & 1 else octet
-        for octet, chance in zip(name, noise, strict=True)
-    )
+    turned = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(noise)
+    return (int.from_bytes(name) ^ turned).to_bytes(len(name))

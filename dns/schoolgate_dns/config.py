@@ -31,6 +31,7 @@ class DnsConfig:
     upstream_roots: Path | None = (
         None  # further certificate authorities (PEM) that `tls://` upstreams may have
     )
+    shared_ports: bool = False  # other processes of this user listen on the same addresses (SO_REUSEPORT)
     # What blocked names resolve to. None: the box's own address on which the query arrived.
     block_page_v4: IPv4Address | None = None
     block_page_v6: IPv6Address | None = None
@@ -49,12 +50,14 @@ class DnsConfig:
     cache_entries: int = 50_000
     cache_bytes: int = 64 * 1024 * 1024
     cache_seconds: int = 86_400
+    fast_entries: int = 32_768  # finished answers kept beside the cache
     negative_seconds: int = 10_800  # RFC 2308 section 5: three hours
     failure_seconds: int = 5  # RFC 9520: at least one second, at most five minutes
     stale_seconds: int = 86_400  # RFC 8767: one to three days
     stale_ttl: int = 30
     stale_after: float = 1.8  # wait this long for the upstream before a stale answer is given
 
+    quick_timeout: float = 0.5  # before a question is asked again, more thoroughly
     udp_timeout: float = 1.5
     tcp_timeout: float = 3.0
     upstream_deadline: float = 6.0  # for one question, over all upstreams

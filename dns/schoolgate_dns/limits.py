@@ -29,3 +29,13 @@ class RateLimit:
             self._due.clear()
         self._due[key] = due + self._step
         return True
+
+    def charge(self, key: Hashable, times: int, now: float) -> bool:
+        """Count events that were let through already; whether more may follow at once."""
+        if not self._step:
+            return True
+        if len(self._due) >= _MOST_KEYS:
+            self._due.clear()
+        due = max(self._due.get(key, now), now) + times * self._step
+        self._due[key] = min(due, now + 2 * _BURST_SECONDS)
+        return due - now <= _BURST_SECONDS

@@ -19,6 +19,7 @@ import struct
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from schoolgate_dns.admission import Admission, Asker
@@ -29,6 +30,7 @@ from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.policy_view import PolicyView
 from schoolgate_dns.ports import DnsCounters, Limit, Transport
 from schoolgate_dns.query import Query, Rejection, read_query
+from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.reply import Body, Ede, EdeCode, build, record, refusal, reject, room
 from schoolgate_dns.safe_search import alias_only, needs_twin, twin_query, with_alias
 from schoolgate_dns.sinkhole import Ruling, blocked_reply
@@ -67,6 +69,7 @@ class Resolver:
         counters: DnsCounters,
         clock: Clock,
         lookup: Lookup,
+        quick: QuickLookup,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -75,14 +78,17 @@ class Resolver:
         self._counters = counters
         self._clock = clock
         self._lookup = lookup
+        self._quick = quick
         self._monotonic = monotonic
         self._own_zones = config.own_zones
-        self._admission = Admission(config, counters, clock, monotonic)
+        self.admission = Admission(config, counters, clock, monotonic)
         self._tunnels = Tunnels(config)
         self._seen: PolicyView | None = None
 
     def handle(self, message: bytes, asker: Asker) -> Outcome:
         """Answer one message: the reply, or a coroutine that returns it, or None where none is due.
+
+        None is also for an answer that comes later and is handed to `asker.give`.
 
         Never raises; neither does the coroutine.
         """
@@ -94,19 +100,33 @@ class Resolver:
                 return None
             if isinstance(query, Rejection):
                 return self._reject(query, asker)
-            admitted = self._admission.admit(query, asker, self._view())
+            admitted = self.admission.admit(query, asker, self._view())
             if isinstance(admitted, Query):
                 query = admitted
                 admitted = self._at_once(query, asker)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the client gets SERVFAIL and nothing opens
             return self._broken(query, message, asker, error)
-        if admitted is None:
+        if admitted is None or isinstance(admitted, bytes):
+            return admitted and self._count(admitted, asker)
+        if asker.give is not None and self._quick.take(
+            admitted, partial(self._arrived, query, asker, admitted)
+        ):
             return None
-        return (
-            self._later(query, asker, admitted)
-            if isinstance(admitted, Query)
-            else self._count(admitted, asker)
-        )
+        return self._later(query, asker, admitted)
+
+    def _arrived(self, query: Query, asker: Asker, asked: Query, found: Found | None) -> None:
+        """Go on with a question that took the short way; the long one where that led nowhere."""
+        if asker.give is None:
+            return
+        try:
+            reply = asked if found is None else self._consider(query, asker, asked, found)
+        except Exception as error:  # noqa: BLE001 - as above
+            asker.give(self._broken(query, b"", asker, error))
+            return
+        if isinstance(reply, Query):
+            asker.give(self._later(query, asker, reply))
+        else:
+            asker.give(self._count(reply, asker))
 
     async def _later(self, query: Query, asker: Asker, asked: Query) -> bytes:
         try:
@@ -119,16 +139,21 @@ class Resolver:
         """Ask upstream, then do as the policy of that later moment says."""
         for _ in range(_TURNS):
             found = await self._lookup.find(asked)
-            self._tunnels.charge(asker.address, asked, len(found.answer.body.data), self._monotonic())
-            ruling = self._judge(query, asker)
-            if ruling is not None and ruling.decision.blocked:
-                return self._block(query, asker, ruling)
-            wanted = self._wanted(query, ruling)
-            if wanted.name == asked.name:
-                return self._tell(query, asker, ruling, found, asked)
-            asked = wanted
+            reply = self._consider(query, asker, asked, found)
+            if not isinstance(reply, Query):
+                return reply
+            asked = reply
         limit = room(query, tcp=asker.transport is Transport.TCP)
         return refusal(query, Rcode.SERVFAIL, limit=limit)
+
+    def _consider(self, query: Query, asker: Asker, asked: Query, found: Found) -> bytes | Query:
+        """Answer with what upstream said; where the policy wants to know something else by now, return that."""
+        self._tunnels.charge(asker.address, asked, len(found.answer.body.data), self._monotonic())
+        ruling = self._judge(query, asker)
+        if ruling is not None and ruling.decision.blocked:
+            return self._block(query, asker, ruling)
+        wanted = self._wanted(query, ruling)
+        return self._tell(query, asker, ruling, found, asked) if wanted.name == asked.name else wanted
 
     def _at_once(self, query: Query, asker: Asker) -> bytes | Query:
         """Return the reply to whatever needs no upstream, else the question to ask there."""
@@ -185,6 +210,8 @@ class Resolver:
             technique = _TECHNIQUES.get(ruling.decision.category or "")
             if technique is not None:
                 self._suspect(technique, ruling, asker, query.host)
+            elif asker.basis is not None:
+                asker.basis.blocked(query, ruling.decision)
             return self._block(query, asker, ruling)
         return None
 
@@ -257,11 +284,15 @@ class Resolver:
             if ruling is not None and ruling.forbids_alias(beyond):
                 self._suspect(Technique.CNAME_CLOAKING, beyond, asker, query.host)
                 return self._block(query, asker, replace(beyond, via_alias=True))
+            if asker.basis is not None:
+                asker.basis.rests_on(beyond.decision)
             if not beyond.decision.blocked:
                 longest = min(longest, beyond.lease(self._clock(), self._config))
         self._record(ruling)
         if asked is not query:
             found = with_alias(query, asked, found)
+        elif ruling is not None and asker.basis is not None:
+            asker.basis.told(query, ruling.decision, found, longest)
         return self._render(query, asker, found, longest)
 
     def _render(self, query: Query, asker: Asker, found: Found, longest: int) -> bytes:

@@ -18,12 +18,19 @@ _QUEUE = 4096  # waiting to be accepted; beyond it clients try again only after 
 _BUFFER = 8192  # read ahead per connection: bounds memory, and how long one client can keep the loop busy
 
 
-def bind_tcp(host: str, port: int) -> socket.socket:
-    """Return a bound, listening, non-blocking socket. Raises OSError where the address or port cannot be had."""
+def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a bound, listening, non-blocking socket; a `shared` port may be bound by several processes of one user.
+
+    Raises:
+        OSError: the address or port cannot be had.
+
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections must not bar a restart
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))

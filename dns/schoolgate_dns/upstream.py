@@ -9,8 +9,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
-from schoolgate_dns.asking import ask
+from schoolgate_dns.asking import Asking, ask
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.datagram import over_udp
 from schoolgate_dns.health import HasHealth, Health, in_order
@@ -34,7 +35,7 @@ class UpstreamError(Exception):
     """No upstream gave an answer; the text says why, in one line."""
 
 
-class _Server(HasHealth):
+class Server(HasHealth):
     """One upstream, how it does, and the connection to it."""
 
     def __init__(self, upstream: Upstream, config: DnsConfig) -> None:
@@ -47,52 +48,84 @@ class _Server(HasHealth):
         return f"{self.upstream.host} port {self.upstream.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What came of asking an upstream over UDP: an answer that is not plainly good, None where none can be believed."""
+
+    server: Server
+    asking: Asking
+    reply: bytes | None
+
+
 class Upstreams:
     """The configured upstreams: those of all names, and those of single zones."""
 
     def __init__(self, config: DnsConfig, counters: DnsCounters) -> None:
         self._config = config
         self._counters = counters
-        self._servers = [_Server(Upstream(*one), config) for one in config.upstreams]
+        self._servers = [Server(Upstream(*one), config) for one in config.upstreams]
         self._zones = {
-            zone: [_Server(Upstream(*one), config) for one in servers]
+            zone: [Server(Upstream(*one), config) for one in servers]
             for zone, servers in config.zones.items()
         }
-        self._watching: dict[_Server, asyncio.Task[None]] = {}
+        self._watching: dict[Server, asyncio.Task[None]] = {}
+
+    def quick(self, host: str) -> "Server | None":
+        """Return the upstream that a name is asked of first; None where that must not or cannot be done in clear."""
+        servers = self._of(host)
+        if not servers:
+            return None
+        server = servers[0] if len(servers) == 1 else in_order(servers)[0]
+        return None if server.upstream.tls or server.health.failed_at is not None else server
+
+    def answered(self, server: "Server", started: float) -> None:
+        """Note that an upstream, asked at `started` by the short way, answered just now."""
+        now = time.monotonic()
+        server.health.answered(started, now)
+        self._counters.upstream(UpstreamOutcome.ANSWERED, now - started)
+
+    def missed(self, server: "Server", started: float) -> None:
+        """Note that an upstream, asked at `started` by the short way, did not answer in time."""
+        now = time.monotonic()
+        self._counters.upstream(UpstreamOutcome.TIMEOUT, now - started)
+        self._failed(server, started, now)
 
     async def exchange(self, query: Query) -> bytes:
         """Return the first proper answer to a question, as `learn` does, unread."""
         return await self.learn(query, bytes)
 
-    async def learn[T](self, query: Query, read: Callable[[bytes], T]) -> T:
+    async def learn[T](self, query: Query, read: Callable[[bytes], T], begun: "Begun | None" = None) -> T:
         """Return what `read` makes of the first proper answer, else of the last improper one (SERVFAIL, REFUSED …).
 
-        An answer that `read` cannot make sense of is passed over like one that never came.
+        An answer that `read` cannot make sense of is passed over like one that never came. `begun` is what came of
+        asking by the short way.
 
         Raises:
             UpstreamError: none is configured, or none answered in time.
             WireError: nothing came but answers that make no sense.
 
         """
-        trial = _Trial(self, query, read)
+        trial = _Trial(self, query, read, begun)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.upstream_deadline):
                 return await trial.run(self._of(query.host))
         return trial.leftover()
 
-    def _of(self, host: str) -> list[_Server]:
+    def _of(self, host: str) -> list[Server]:
         for zone in suffixes(host) if self._zones else ():
             servers = self._zones.get(zone)
             if servers is not None:
                 return servers  # never anybody else: the names of a private zone are nobody's business
         return self._servers
 
-    async def attempt(self, server: _Server, query: Query, reasons: list[str]) -> bytes | None:
-        """Ask one upstream; None where it gave nothing that can be used, and why is added to `reasons`."""
+    async def attempt(
+        self, server: Server, query: Query, reasons: list[str], begun: "Begun | None" = None
+    ) -> bytes | None:
+        """Ask one upstream, or go on where that has begun; None where it gave nothing that can be used, and why is added to `reasons`."""
         started = time.monotonic()
         outcome = UpstreamOutcome.TIMEOUT  # also when the deadline of the whole cuts us off
         try:
-            reply = await self._ask(server, query)
+            reply = await self._ask(server, query, begun)
             outcome = UpstreamOutcome.FAILED if reply[3] & 0xF in _FAILED else UpstreamOutcome.ANSWERED
         except TimeoutError:
             reasons.append(f"{server} did not answer in time")
@@ -109,13 +142,13 @@ class Upstreams:
                 self._failed(server, started, now)
         return None
 
-    def _failed(self, server: _Server, started: float, now: float) -> None:
+    def _failed(self, server: Server, started: float, now: float) -> None:
         if server.health.failed(started, now) and server not in self._watching:
             task = asyncio.create_task(self._watch(server), name="dns-upstream-watch")
             self._watching[server] = task
             task.add_done_callback(lambda _: self._watching.pop(server, None))
 
-    async def _watch(self, server: _Server) -> None:
+    async def _watch(self, server: Server) -> None:
         """Ask a failed upstream until it is back, so that no client has to find out."""
         while server.health.failed_at is not None:
             await asyncio.sleep(self._config.upstream_check)
@@ -124,12 +157,15 @@ class Upstreams:
                 await self._ask(server, _ARE_YOU_THERE)
                 server.health.answered(started, time.monotonic())
 
-    async def _ask(self, server: _Server, query: Query) -> bytes:
+    async def _ask(self, server: Server, query: Query, begun: "Begun | None" = None) -> bytes:
         if server.upstream.tls:
             async with asyncio.timeout(self._config.tcp_timeout):
                 return await server.stream.ask(ask(query, padded=True))
-        asking = ask(query)
-        reply = await over_udp(server.upstream, asking, self._config.udp_timeout, self._counters)
+        if begun is not None:
+            asking, reply = begun.asking, begun.reply
+        else:
+            asking = ask(query)
+            reply = await over_udp(server.upstream, asking, self._config.udp_timeout, self._counters)
         if reply is not None and reply[3] & 0xF in _RETRY_PLAIN:
             asking = ask(query, edns=False)
             reply = await over_udp(server.upstream, asking, self._config.udp_timeout, self._counters)
@@ -151,20 +187,24 @@ class Upstreams:
 class _Trial[T]:
     """One question on its way round the upstreams, and the best that came back so far."""
 
-    def __init__(self, upstreams: Upstreams, query: Query, read: Callable[[bytes], T]) -> None:
+    def __init__(
+        self, upstreams: Upstreams, query: Query, read: Callable[[bytes], T], begun: Begun | None
+    ) -> None:
         self._upstreams = upstreams
         self._query = query
         self._read = read
+        self._begun = begun
         self._improper: list[T] = []
         self._malformed: WireError | None = None
         self._reasons: list[str] = []
 
-    async def run(self, servers: list[_Server]) -> T:
+    async def run(self, servers: list[Server]) -> T:
         if not servers:
             raise UpstreamError("no upstream resolver is configured: set dns.upstreams")
         for _ in range(_ROUNDS):
-            for server in in_order(servers):
-                reply = await self._upstreams.attempt(server, self._query, self._reasons)
+            for server in self._order(servers):
+                begun, self._begun = self._begun, None
+                reply = await self._upstreams.attempt(server, self._query, self._reasons, begun)
                 if reply is None:
                     continue
                 try:
@@ -178,6 +218,13 @@ class _Trial[T]:
             if self._improper:
                 break  # "no" was said, not lost: asking again changes nothing
         return self.leftover()
+
+    def _order(self, servers: list[Server]) -> list[Server]:
+        """Return the servers as they are to be asked, one that has been asked already first."""
+        if self._begun is None:
+            return in_order(servers)
+        first = self._begun.server
+        return [first, *(server for server in in_order(servers) if server is not first)]
 
     def leftover(self) -> T:
         """Return or raise what is left when nobody answered properly."""

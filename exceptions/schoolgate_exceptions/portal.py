@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schoolgate_exceptions import pages
 from schoolgate_exceptions.ports import BlockPage, Page, PortalConfig, PortalCounters
+from schoolgate_exceptions.service import Service
+from schoolgate_exceptions.web.site import Site
 from schoolgate_policy.decision import Attempt
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import canonical_host
@@ -25,9 +27,13 @@ def create_app(
     counters: PortalCounters,
     clock: Clock,
     block_page: BlockPage,
+    service: Service | None = None,
 ) -> ASGIApp:
-    """Return the portal; `block_page` makes what people see instead of a blocked site."""
-    portal = _Portal(config, source, recorder, counters, clock, block_page)
+    """Return the portal; `block_page` makes what people see instead of a blocked site.
+
+    Without a `service` there is no request queue: only the front page and the block page are shown.
+    """
+    portal = _Portal(config, source, recorder, counters, clock, block_page, service)
     app = Starlette()
     app.mount("/", portal)
     return app
@@ -42,6 +48,7 @@ class _Portal:
         counters: PortalCounters,
         clock: Clock,
         block_page: BlockPage,
+        service: Service | None,
     ) -> None:
         self._own = {"localhost", config.listen[0], *([config.host] if config.host else [])}
         self._source = source
@@ -49,6 +56,7 @@ class _Portal:
         self._counters = counters
         self._clock = clock
         self._block_page = block_page
+        self._site = Site(service) if service else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +64,7 @@ class _Portal:
             return
         request = Request(scope, receive)
         try:
-            kind, page = self._answer(request)
+            kind, page = await self._answer(request)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not look like an open site
             self._recorder.fault("portal", error)
             kind, page = "fault", pages.plain(503, "the filter has a hiccup; please try again in a minute")
@@ -68,14 +76,14 @@ class _Portal:
         ]
         await response(scope, receive, send)
 
-    def _answer(self, request: Request) -> tuple[str, Page]:
+    async def _answer(self, request: Request) -> tuple[str, Page]:
         """Return what kind of page this is, and the page."""
         try:
             host = _host(request)
         except InvalidHost as error:
             return "refused", pages.plain(400, f"the request names no host: {error}")
         if self._is_own(host, request):
-            return self._own_page(request)
+            return await self._site.answer(request) if self._site else self._own_page(request)
         return self._judged(host, request)
 
     def _is_own(self, host: str, request: Request) -> bool:
@@ -87,8 +95,8 @@ class _Portal:
         if request.method not in {"GET", "HEAD"}:
             return "refused", pages.plain(405, "GET or HEAD only")
         if request.url.path == "/":
-            return "home", pages.home(policy)
-        return "missing", pages.missing(policy)
+            return "home", pages.home(policy, self._clock())
+        return "missing", pages.missing(policy, self._clock())
 
     def _judged(self, host: str, request: Request) -> tuple[str, Page]:
         engine = self._source.engine
@@ -97,7 +105,7 @@ class _Portal:
         attempt = Attempt(address, host, self._clock(), path)
         decision = engine.decide(attempt)
         if not decision.blocked:
-            return "open", pages.try_again(engine.policy, host)
+            return "open", pages.try_again(engine.policy, attempt.at, host)
         accept = request.headers.get("accept", "")
         dest = request.headers.get("sec-fetch-dest", "")
         return "blocked", self._block_page(engine, attempt, decision, accept, dest)

@@ -10,6 +10,7 @@ import uvicorn
 
 from schoolgate_exceptions.portal import create_app
 from schoolgate_exceptions.ports import BlockPage, Endpoint, PortalConfig, PortalCounters
+from schoolgate_exceptions.service import Service
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 
 _BACKLOG = 512
@@ -35,9 +36,10 @@ class PortalServer:
         counters: PortalCounters,
         clock: Clock,
         block_page: BlockPage,
+        service: Service | None = None,
     ) -> None:
         self._listen = config.listen
-        app = create_app(config, source, recorder, counters, clock, block_page)
+        app = create_app(config, source, recorder, counters, clock, block_page, service)
         self._server = _Server(
             uvicorn.Config(
                 app,

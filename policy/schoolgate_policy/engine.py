@@ -30,10 +30,11 @@ from schoolgate_policy.names import canonical_host
 from schoolgate_policy.trail import Narrator
 
 _MOST_ADDRESSES = 65_536  # remembered clients; a school has thousands
-_MOST_DECISIONS = 50_000  # remembered decisions of one profile
+_MOST_DECISIONS = 16_384  # remembered decisions of one profile: about 7 MB
 _LOOK_AHEAD = timedelta(days=14)
 _LOOK_AHEAD_STEPS = 200
 
+type Group = tuple[str, tuple[str, ...], str | None, bool]  # network, devices, address if sanctioned, known
 type _Key = str | tuple[str, str]
 
 
@@ -53,6 +54,11 @@ class Engine:
     def identify(self, address: str) -> Client:
         """Return who an address is: its network and devices."""
         return self._directory.identify(address)
+
+    def group(self, address: str) -> Group:
+        """Return what all clients have in common that this engine judges alike; every client has one group."""
+        client = self._directory.identify(address)
+        return client.network, client.devices, self._sanctioned(client), client.known
 
     def decide(self, attempt: Attempt) -> Decision:
         """Judge one attempt; answered from memory while an earlier verdict on the same still holds."""
@@ -92,7 +98,7 @@ class Engine:
         """Find what applies to an address; clients with the same network and devices share one profile."""
         client = self._directory.identify(address)
         sanction = self._compiled.sanctions.get(client.address)
-        key = client.network, client.devices, client.address if sanction else None
+        key = client.network, client.devices, self._sanctioned(client)
         profile = self._profiles.get(key)
         if profile is None:
             profile = self._profiles[key] = self._compiled.profile(client, sanction)
@@ -100,6 +106,9 @@ class Engine:
             self._by_address.clear()
         self._by_address[address] = profile
         return profile
+
+    def _sanctioned(self, client: Client) -> str | None:
+        return client.address if client.address in self._compiled.sanctions else None
 
     def _judge(self, profile: Profile, attempt: Attempt) -> Decision:
         at = attempt.at if attempt.at.tzinfo is UTC else attempt.at.astimezone(UTC)

@@ -82,6 +82,11 @@ class PolicyStore:
         self._first()
 
     @property
+    def path(self) -> Path:
+        """The file of the policy."""
+        return self._path
+
+    @property
     def engine(self) -> Engine:
         """The engine of the policy in force."""
         return self._engine

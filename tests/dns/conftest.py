@@ -1,6 +1,7 @@
 """A sinkhole on loopback with a stand-in upstream behind it, driven from outside by real sockets."""
 
 import asyncio
+import copy
 import os
 import shutil
 import socket
@@ -42,6 +43,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.table: dict[str, dict] = {}
         self.broken = False
+        self._last, self._view = "", self
         networks = {"staff": Inspection.NEEDED, "pupils": Inspection.ALL, "guests": Inspection.NAMES}
         self.policy = SimpleNamespace(
             networks={
@@ -63,6 +65,14 @@ class FakeEngine:
             ),
         )
 
+    @property
+    def in_force(self) -> "FakeEngine":
+        """This engine; after each change of its table another object, as after a reload."""
+        if repr(self.table) != self._last:
+            self._last, self._view = repr(self.table), copy.copy(self)
+        self._view.__dict__.update(broken=self.broken, policy=self.policy)
+        return self._view
+
     def block(self, name: str, *, networks=("staff", "pupils", "guests"), **fields) -> None:
         self.table[name] = {"verdict": Verdict.BLOCK, "reason": Reason.RULE, "networks": networks, **fields}
 
@@ -75,6 +85,9 @@ class FakeEngine:
             network={"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils"),
             known=parts[0] == "127",
         )
+
+    def group(self, address: str):
+        return self.identify(address).network
 
     def decide(self, attempt: Attempt) -> Decision:
         if self.broken:
@@ -108,6 +121,11 @@ class FakeRecorder:
     def decision(self, attempt, decision) -> None:
         self.decisions.append((attempt, decision))
 
+    def repeated(self, point, batch) -> None:
+        for address, decision, times in batch:
+            attempt = Attempt(address, decision.host, decision.at, point=point)
+            self.decisions += [(attempt, decision)] * times
+
     def technique(self, technique, network, address, host) -> None:
         self.techniques.append((str(technique), network, address, host))
 
@@ -119,14 +137,14 @@ class FakeCounters:
     def __init__(self) -> None:
         self.seen: Counter = Counter()
 
-    def query(self, transport, rcode) -> None:
-        self.seen["query", str(transport), rcode] += 1
+    def query(self, transport, rcode, times=1) -> None:
+        self.seen["query", str(transport), rcode] += times
 
-    def dropped(self, transport) -> None:
-        self.seen["dropped", str(transport)] += 1
+    def dropped(self, transport, times=1) -> None:
+        self.seen["dropped", str(transport)] += times
 
-    def cache(self, outcome) -> None:
-        self.seen["cache", str(outcome)] += 1
+    def cache(self, outcome, times=1) -> None:
+        self.seen["cache", str(outcome)] += times
 
     def upstream(self, outcome, seconds) -> None:
         self.seen["upstream", str(outcome)] += 1
@@ -238,6 +256,18 @@ class StandIn(asyncio.DatagramProtocol):
             close()
 
 
+class Source:
+    """The policy source of a rig, whose tests change the policy as they go."""
+
+    def __init__(self, rig: "Rig") -> None:
+        self._rig = rig
+
+    @property
+    def engine(self):
+        engine = self._rig.engine
+        return engine.in_force if isinstance(engine, FakeEngine) else engine
+
+
 class Rig:
     """The sinkhole and its surroundings, on a loop in a thread of its own; tests are its clients."""
 
@@ -300,7 +330,7 @@ class Rig:
         }
         self.config = DnsConfig(**settings)
         self.server = DnsServer(
-            self.config, self, self.recorder, self.counters, lambda: self.now,
+            self.config, Source(self), self.recorder, self.counters, lambda: self.now,
             monotonic=lambda: self.seconds + time.monotonic(),
         )  # fmt: skip
         await self.server.start()

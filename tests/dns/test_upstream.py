@@ -205,7 +205,7 @@ def test_a_bug_of_ours_in_a_lookup_is_servfail(rig, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("schoolgate_dns.lookup.digest", lambda *_, **__: 1 / 0)
         assert rig.ask("x.example").header.rcode == 2
-    assert [(area, type(error)) for area, error in rig.recorder.faults] == [("dns", ZeroDivisionError)]
+    assert {(area, type(error)) for area, error in rig.recorder.faults} == {("dns", ZeroDivisionError)}
     rig.pass_time(rig.config.failure_seconds)
     assert rig.ask("x.example").header.rcode == 0
 

@@ -121,7 +121,12 @@ def test_the_environment_wins(tmp_path):
         ),
         ("[dns.zones]\n'ad.example' = []", "{f}: dns.zones.ad.example: "),
         ("[dns]\ntunnel_names = -1", "{f}: dns.tunnel_names: input should be greater than or equal to 0"),
-        ("[dns]\nworkers = 2", "{f}: dns.workers: input should be less than or equal to 1"),
+        ("[dns]\nworkers = 0", "{f}: dns.workers: input should be greater than or equal to 1"),
+        (
+            "[dns]\nworkers = 2\nlisten = ['127.0.0.1:0']",
+            "{f}: dns.workers: several processes need a port to share; dns.listen says 0",
+        ),
+        ("[proxy]\nworkers = 2", "{f}: proxy.workers: input should be less than or equal to 1"),
         ("[dns]\nlocal_zones = ['a b']", "{f}: dns.local_zones.0: 'a b' is not a host name"),
         ("internal = ['10.1.2.3/8']", "{f}: internal.0: `10.1.2.3/8` is not a range of addresses"),
         (

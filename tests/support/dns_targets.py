@@ -54,7 +54,7 @@ def _told(answer: Answer) -> None:
         assert records[-1].end == len(reply)
         assert all(record.ttl <= 60 for record in records[:-1] if record.rtype != 41)
     engine = twin_query(ASKED, "search.example.org")  # whose filtered twin is the name that was asked for
-    filtered = with_alias(engine, ASKED, Found(answer, 0, stale=False))
+    filtered = with_alias(engine, ASKED, Found(answer, 0, 0, stale=False))
     if filtered.answer is not answer:
         DNSRecord.parse(render(filtered.answer, engine, age=0, longest=60, limit=65_535))
 

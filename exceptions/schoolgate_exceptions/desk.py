@@ -1,0 +1,133 @@
+"""Where requests are moved: checks the move, writes it down in the request, its story and the audit, all in one."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from schoolgate_exceptions import repository
+from schoolgate_exceptions.accounts import Account, Accounts
+from schoolgate_exceptions.errors import WorkflowError
+from schoolgate_exceptions.mails import Letter
+from schoolgate_exceptions.model import AccessRequest, Step
+from schoolgate_exceptions.office import Office
+from schoolgate_exceptions.outbox import Outbox, Recipient
+from schoolgate_exceptions.roles import Actor, Role
+from schoolgate_exceptions.tokens import Tokens
+from schoolgate_exceptions.workflow import Action, State, next_state
+
+_CONTACTS = {Role.OFFICER: "e_safety_officer", Role.HEAD: "headteacher", Role.DSL: "dsl"}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody adds to a step: `note` for those who decide, `answer` for who asked."""
+
+    note: str = ""
+    answer: str = ""
+
+
+NOTHING = Said()
+
+
+class Desk:
+    """Moves requests and tells those who should know; every method works in its caller's transaction."""
+
+    def __init__(self, office: Office, accounts: Accounts, outbox: Outbox, tokens: Tokens) -> None:
+        self.office = office
+        self.accounts = accounts
+        self.outbox = outbox
+        self.tokens = tokens
+
+    def move(
+        self,
+        connection: Connection,
+        request: AccessRequest,
+        action: Action,
+        actor: Actor,
+        said: Said = NOTHING,
+        *,
+        seen: int | None = None,
+        **changes: Any,
+    ) -> AccessRequest:
+        """Take one step; `seen` is the version somebody decided by, `changes` are further fields of the request.
+
+        Raises:
+            WorkflowError: there is no such move, or the request changed since it was seen.
+
+        """
+        if seen is not None and seen != request.version:
+            raise WorkflowError(
+                f"somebody else was faster: the request is `{request.state}` now; look at it again"
+            )
+        target, role = next_state(request.state, action, actor.roles, request.kind)
+        now = self.office.now()
+        moved = repository.save(connection, replace(request, state=target, **changes), now)
+        step = Step(
+            now, action, request.state, target, role, actor.account, actor.name, said.note, said.answer
+        )
+        repository.add_step(connection, request.number, step)
+        if request.state is State.RECOMMENDED and target is not State.RECOMMENDED:
+            self.tokens.end_all(connection, request.number)
+        self.office.audit.add(
+            connection,
+            now,
+            actor,
+            f"request.{action.name.lower().replace('_', '-')}",
+            request.id,
+            role=role,
+            source=request.state,
+            target=target,
+            host=request.host,
+            note=said.note,
+            answer=said.answer,
+        )
+        return moved
+
+    def tell(
+        self,
+        connection: Connection,
+        letter: Letter,
+        roles: tuple[Role, ...],
+        request: AccessRequest | None,
+        **values: Any,
+    ) -> int:
+        """Write to everybody with one of some roles, or to the policy's contacts where no account has them."""
+        number = request.number if request else None
+        holders = self.accounts.holders(connection, *roles)
+        for account in holders:
+            self.outbox.post(connection, letter, recipient_of(account), number, **values)
+        if holders:
+            return len(holders)
+        contacts = self.office.policy.school.contacts
+        named = {contacts[key] for role in roles if (key := _CONTACTS.get(role, "")) in contacts}
+        for address in sorted(address for address in named if "@" in address):
+            self.outbox.post(connection, letter, Recipient(address), number, **values)
+        return len(named)
+
+    def tell_asker(self, connection: Connection, letter: Letter, request: AccessRequest) -> None:
+        """Write to who asked, where that is somebody with an account."""
+        if request.requester.account is not None:
+            account = self.accounts.get(connection, request.requester.account)
+            if account.closed_at is None:
+                self.outbox.post(connection, letter, recipient_of(account), request.number)
+
+    def note_once(
+        self,
+        connection: Connection,
+        actor: Actor,
+        action: str,
+        subject: str,
+        every: timedelta,
+        **details: Any,
+    ) -> None:
+        """Add an audit row unless the same was noted lately, so that a flood does not flood the audit."""
+        now = self.office.now()
+        if not self.office.audit.was_noted(connection, action, subject, now - every):
+            self.office.audit.add(connection, now, actor, action, subject, **details)
+
+
+def recipient_of(account: Account) -> Recipient:
+    """Return an account as the recipient of a letter."""
+    return Recipient(account.email, account.language, account.number)

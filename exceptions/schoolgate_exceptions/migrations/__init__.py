@@ -1,0 +1,1 @@
+"""Numbered changes of the tables, made by Alembic when the portal starts."""

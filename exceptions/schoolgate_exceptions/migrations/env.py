@@ -1,0 +1,13 @@
+"""Runs the migrations on the connection it is handed; there is no other way to run them."""
+
+from alembic import context
+
+from schoolgate_exceptions.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=False,  # the transaction is the caller's
+    render_as_batch=True,  # SQLite changes a column by copying its table
+)
+context.run_migrations()

@@ -1,0 +1,132 @@
+"""Retention: what is older than policy.yaml allows is removed, and the removal can be shown. A hold keeps one case."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, Table
+
+from schoolgate_exceptions.audit import PURGED
+from schoolgate_exceptions.office import Office
+from schoolgate_exceptions.outbox import Outbox
+from schoolgate_exceptions.roles import SYSTEM, Actor, Role
+from schoolgate_exceptions.sessions import Sessions
+from schoolgate_exceptions.tables import (
+    audit,
+    invitations,
+    lapsed,
+    outbox,
+    requests,
+    sanctions,
+    sessions,
+    sign_ins,
+    tokens,
+)
+from schoolgate_exceptions.workflow import State
+
+_KEEP_MAIL = timedelta(days=30)
+_KEEP_SIGN_INS = timedelta(days=1)  # the audit has them; these only count failures
+_OVER = tuple(state for state in State if state.is_over)
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What became of one kind of record: how many were removed, how many are left, how many a hold keeps.
+
+    `oldest` is the oldest that is left and not held; it is not before `limit`, which is the proof.
+    """
+
+    what: str
+    limit: datetime
+    removed: int
+    left: int
+    held: int
+    oldest: datetime | None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether nothing is left that should have gone."""
+        return self.oldest is None or self.oldest >= self.limit
+
+
+class Retention:
+    """Removes what is too old."""
+
+    def __init__(self, office: Office, box: Outbox, live: Sessions) -> None:
+        self._office = office
+        self._box = box
+        self._live = live
+
+    def purge(self, actor: Actor = SYSTEM) -> list[Purged]:
+        """Remove everything that is older than its period, in one transaction, and look at what is left."""
+        actor.require(Role.SYSTEM, Role.OFFICER, Role.TECHNICIAN, Role.DPO)
+        now, privacy = self._office.now(), self._office.policy.privacy
+        with self._office.write() as connection:
+            before = {"requests": now - privacy.keep_requests, "audit": now - privacy.keep_audit}
+            held = self._held(connection)
+            removed = {
+                "requests": self._purge_requests(connection, before["requests"]),
+                "audit": self._office.audit.purge(connection, before["audit"], held),
+                "sessions": self._live.purge(connection),
+                "letters": self._box.purge(connection, _KEEP_MAIL),
+                "sign-ins": _remove(connection, sign_ins, sign_ins.c.at < now - _KEEP_SIGN_INS),
+                "links": _remove(connection, tokens, tokens.c.ends < now),
+                "invitations": _remove(connection, invitations, invitations.c.ends < now),
+                "sanctions": _remove(connection, sanctions, sanctions.c.until < before["requests"]),
+                "register": _remove(connection, lapsed, lapsed.c.removed_at < before["audit"]),
+            }
+            through = self._office.audit.last_before(connection, before["audit"])
+            if any(removed.values()):
+                self._office.audit.add(connection, now, actor, PURGED, through=through, removed=removed)
+            return self._proof(connection, now, before, removed, held)
+
+    def _purge_requests(self, connection: Connection, before: datetime) -> int:
+        old = sa.and_(
+            requests.c.state.in_(_OVER) | _settled(), requests.c.changed_at < before, requests.c.hold == ""
+        )
+        return _remove(connection, requests, old)
+
+    def _held(self, connection: Connection) -> frozenset[str]:
+        query = sa.select(requests.c.id).where(requests.c.hold != "")
+        return frozenset(connection.execute(query).scalars())
+
+    def _proof(
+        self,
+        connection: Connection,
+        now: datetime,
+        before: dict[str, datetime],
+        removed: dict[str, int],
+        held: frozenset[str],
+    ) -> list[Purged]:
+        limits = self._office.limits
+        over = sa.and_(requests.c.state.in_(_OVER) | _settled(), requests.c.hold == "")
+        kept = sa.and_(audit.c.body.is_not(None), audit.c.action != PURGED, audit.c.subject.not_in(held))
+        mailed = outbox.c.sent_at.is_not(None) | outbox.c.given_up_at.is_not(None)
+        looks: list[tuple[str, Table, Any, ColumnElement[bool], datetime]] = [
+            ("requests", requests, requests.c.changed_at, over, before["requests"]),
+            ("audit", audit, audit.c.at, kept, before["audit"]),
+            ("sessions", sessions, sessions.c.made_at, sa.true(), now - limits.session),
+            ("letters", outbox, outbox.c.made_at, mailed, now - _KEEP_MAIL),
+            ("sign-ins", sign_ins, sign_ins.c.at, sa.true(), now - _KEEP_SIGN_INS),
+            ("links", tokens, tokens.c.ends, sa.true(), now),
+            ("invitations", invitations, invitations.c.ends, sa.true(), now),
+            ("sanctions", sanctions, sanctions.c.until, sa.true(), before["requests"]),
+            ("register", lapsed, lapsed.c.removed_at, sa.true(), before["audit"]),
+        ]
+        found = []
+        for what, table, column, where, limit in looks:
+            oldest = connection.execute(sa.select(sa.func.min(column)).where(where)).scalar()
+            left = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            count = len(held) if what == "requests" else 0
+            found.append(Purged(what, limit, removed[what], left, count, oldest))
+        return found
+
+
+def _settled() -> ColumnElement[bool]:
+    """Return the condition for a report that was dealt with: it is `applied`, and nothing of it will end."""
+    return sa.and_(requests.c.state == State.APPLIED, requests.c.grant_given.is_(None))
+
+
+def _remove(connection: Connection, table: Table, where: ColumnElement[bool]) -> int:
+    return connection.execute(table.delete().where(where)).rowcount

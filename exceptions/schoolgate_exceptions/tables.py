@@ -1,0 +1,300 @@
+"""The tables of the portal's database. A change here needs a new file in `migrations/versions`; a test compares them."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant as text in UTC, to the microsecond: the same in every database, and sorts as it reads."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Write an instant."""
+        return None if value is None else write_instant(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Read an instant."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class Day(TypeDecorator[date]):
+    """A date as text."""
+
+    impl = String(10)
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Write a date."""
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> date | None:  # noqa: ARG002
+        """Read a date."""
+        return None if value is None else date.fromisoformat(value)
+
+
+def write_instant(value: datetime) -> str:
+    """Return the text of an aware instant."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _text(name: str, length: int = 200, **more: Any) -> Column[str]:
+    return Column(name, String(length), nullable=False, **({"server_default": ""} | more))
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default="0")
+
+
+def _account(name: str = "account", *, on_delete: str = "SET NULL") -> Column[int]:
+    return Column(name, Integer, ForeignKey("accounts.number", ondelete=on_delete))
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    _text("name"),
+    Column("password", Text),  # Argon2id; none: signs in through the school's own provider only
+    Column("second_factor", Text),  # the TOTP key, encrypted
+    Column("second_factor_step", Integer, nullable=False, server_default="0"),  # the last step that was used
+    _text("language", 2, server_default="en"),
+    Column("made_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("account", Integer, ForeignKey("accounts.number", ondelete="CASCADE"), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("first", Day),  # a deputy's dates, both days included
+    Column("last", Day),
+    UniqueConstraint("account", "role"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of what the cookie holds
+    Column("account", Integer, ForeignKey("accounts.number", ondelete="CASCADE"), nullable=False, index=True),
+    Column("form_key", String(64), nullable=False),
+    _flag("second_factor"),
+    Column("made_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False, index=True),
+    Column("revoked_at", Instant),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of the token
+    _account(on_delete="CASCADE"),  # whose password it sets; none: the first account of all
+    Column("ends", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at", Instant, nullable=False, index=True),
+    _text("name_key", 64),  # keyed hash of the name that was typed
+    _text("address_key", 64),
+    _flag("worked"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", String(20), nullable=False, unique=True),
+    Column("reference", String(10), nullable=False, unique=True),
+    Column("kind", String(20), nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("host", String(255), nullable=False, index=True),
+    _text("path", 500),
+    _text("service", 64),
+    Column("purpose", String(20), nullable=False),
+    _text("reason", 1000),
+    Column("wanted_until", Instant),
+    Column("network", String(64), nullable=False),
+    _text("device", 64),
+    Column("devices", JSON, nullable=False),
+    _account(),
+    _text("name"),
+    _text("language", 2, server_default="en"),
+    _text("rule_source", 100),
+    _text("rule_reason", 500),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    _flag("safeguarding"),
+    _flag("with_dsl"),
+    _flag("waiting_for_answer"),
+    _text("hold", 500),
+    Column("official", JSON),
+    Column("grant_given", JSON),
+    Column("grant_until", Instant, index=True),
+    _account("reviewer"),
+    _account("approver"),
+    _text("waiver", 500),
+    Column("written_at", Instant),
+    Column("removed_at", Instant),
+    _text("problem", 500),
+    Column("paste", Text, nullable=False, server_default=""),
+    Column("reminded_at", Instant),
+    Column("ending_told_at", Instant),
+)
+Index("ix_requests_same", requests.c.host, requests.c.network, requests.c.kind, requests.c.state)
+
+askers = Table(
+    "askers",
+    metadata,
+    Column("request", Integer, ForeignKey("requests.number", ondelete="CASCADE"), primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Index("ix_askers_device", "device", "at"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("request", Integer, ForeignKey("requests.number", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("action", String(30)),
+    Column("source", String(20)),
+    Column("target", String(20), nullable=False),
+    Column("role", String(20), nullable=False),
+    _account(),
+    _text("name"),
+    _text("note", 2000),
+    _text("answer", 1000),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of the token
+    Column("request", Integer, ForeignKey("requests.number", ondelete="CASCADE"), nullable=False, index=True),
+    Column("account", Integer, ForeignKey("accounts.number", ondelete="CASCADE"), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("ends", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("code", String(64)),  # SHA-256 of token and one-time code
+    Column("code_ends", Instant),
+    Column("code_tries", Integer, nullable=False, server_default="0"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("recipient", String(254), nullable=False),
+    _account(on_delete="CASCADE"),
+    _text("language", 2, server_default="en"),
+    Column("letter", String(30), nullable=False),
+    Column("request", Integer, ForeignKey("requests.number", ondelete="CASCADE")),
+    Column("values", JSON, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("next_at", Instant, nullable=False, index=True),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("sent_at", Instant),
+    Column("given_up_at", Instant),
+    _text("problem", 500),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("body", Text),  # JSON: who, in which role, and the details; none once it was purged
+    Column("digest", String(64), nullable=False),  # SHA-256 of the body
+    Column("chain", String(64), nullable=False),  # SHA-256 of this row and the chain of the row before
+    Index("ix_audit_subject", "subject", "action", "at"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),
+    Column("chain", String(64), nullable=False),
+    Column("seal", String(64), nullable=False),  # keyed hash of both, so that the end cannot be cut off
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+official_accounts = Table(
+    "official_accounts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("platform", String(100), nullable=False),
+    Column("account", String(200), nullable=False),
+    _text("administrator"),
+    Column("posters", JSON, nullable=False),
+    Column("opened", Day, nullable=False),
+    Column("closed", Day),
+    _text("request", 20),  # REQ-2026-0012: text, since requests are purged earlier
+)
+
+sanctions = Table(
+    "sanctions",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("address", String(45), nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("allow", JSON, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    _account("made_by"),
+    Column("lifted_at", Instant),
+)
+
+lapsed = Table(
+    "lapsed",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", String(64), nullable=False, index=True),  # as it stood in policy.yaml
+    Column("lines", Text, nullable=False),  # what stood there
+    Column("ended_at", Instant, nullable=False),
+    Column("removed_at", Instant, nullable=False, index=True),
+    Column("why", String(20), nullable=False),  # expired, revoked
+)

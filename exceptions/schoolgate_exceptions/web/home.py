@@ -1,0 +1,71 @@
+"""The front page, the officer's home, and what else there is."""
+
+from datetime import timedelta
+
+from schoolgate_exceptions.ports import Page
+from schoolgate_exceptions.queue import READERS
+from schoolgate_exceptions.roles import Role
+from schoolgate_exceptions.web.desk import Counter
+from schoolgate_exceptions.web.visit import Visit
+
+_AUDITORS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN)
+_REGISTRARS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
+_KEEPERS = (Role.OFFICER, Role.HEAD, Role.TECHNICIAN)
+MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
+    ("/my-requests", "My requests", "What you have asked for, and how it stands.", ()),
+    ("/official", "Ask for official use", "For the school's own accounts and pages.", ()),
+    ("/services", "Services", "Every site and app that the filter knows by name.", ()),
+    ("/lessons/caps", "What teachers may open", "Caps for lesson windows.", (Role.OFFICER,)),
+    (
+        "/register",
+        "Register",
+        "Official accounts of the school, and exceptions that have ended.",
+        _REGISTRARS,
+    ),
+    (
+        "/sanctions",
+        "Sanctions",
+        "Devices that reach only what a closely supervised pupil may reach.",
+        (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL),
+    ),
+    (
+        "/states",
+        "States",
+        "Rules for a special time, such as an incident.",
+        (Role.OFFICER, Role.HEAD, Role.DEPUTY),
+    ),
+    ("/people", "People", "Who can sign in, and in which roles.", (*_KEEPERS, Role.GOVERNOR)),
+    ("/audit", "Audit", "Who did what, and when; nothing in it can be changed.", _AUDITORS),
+)
+
+
+def front(counter: Counter, visit: Visit) -> Page:
+    """Show the front page to everybody."""
+    return counter.page(visit, "front.html.j2", queue=True)
+
+
+def home(counter: Counter, visit: Visit) -> Page:
+    """Show whether it works, what is open, what changes next, and what waits."""
+    overview = counter.service.overviews.now()
+    problems = [f"{one.id} could not be written into policy.yaml" for one in overview.with_problems]
+    if overview.letters_waiting and not counter.service.outbox.sends:
+        problems.append(f"{overview.letters_waiting} letters wait: no mail host is set in schoolgate.toml")
+    review = counter.policy.review
+    if review is not None and review.due < counter.service.office.today():
+        problems.append(f"the policy was due for review on {visit.t.day(review.due)}")
+    soon = counter.service.ending.ending_soon(timedelta(days=7)) if visit.has(*READERS) else []
+    return counter.page(
+        visit,
+        "office/home.html.j2",
+        overview=overview,
+        problems=problems,
+        soon=soon,
+        waiting=sum(overview.waiting.values()),
+        reads=visit.has(*READERS),
+    )
+
+
+def more(counter: Counter, visit: Visit) -> Page:
+    """Show the less usual pages."""
+    shown = [one for one in MORE if not one[3] or visit.has(*one[3])]
+    return counter.page(visit, "office/more.html.j2", shown=shown)

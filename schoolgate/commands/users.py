@@ -1,0 +1,181 @@
+"""`schoolgate users …`: the portal's accounts. Whoever may run this on the box may look after them."""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schoolgate.commands.options import (
+    DEFAULT_POLICY,
+    AsJson,
+    PolicyFile,
+    SettingsFile,
+    StateFolder,
+    refuse,
+)
+from schoolgate.commands.queue_access import opened
+
+if TYPE_CHECKING:
+    from schoolgate_exceptions.accounts import Account, Holding
+
+app = typer.Typer(help="Look after the portal's accounts.", no_args_is_help=True, rich_markup_mode=None)
+Email = Annotated[str, typer.Argument(help="The account.", metavar="EMAIL")]
+Roles = Annotated[
+    list[str],
+    typer.Option(
+        "--role", help="A role; a deputy with its dates: deputy:2026-12-01..2026-12-18.", metavar="ROLE"
+    ),
+]
+
+
+@app.command()
+def add(
+    email: Email,
+    role: Roles,
+    name: Annotated[str, typer.Option("--name", help="As colleagues know them.")] = "",
+    language: Annotated[str, typer.Option("--language", help="en or cy.")] = "en",
+    password_file: Annotated[
+        Path | None,
+        typer.Option("--password-file", help="Reads a password; without it, prints an invitation."),
+    ] = None,
+    policy: PolicyFile = DEFAULT_POLICY,
+    folder: StateFolder = None,
+    settings: SettingsFile = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make an account; prints the link with which its owner sets a password."""
+    from schoolgate_exceptions.links import link
+    from schoolgate_exceptions.roles import SYSTEM
+
+    holdings = [_holding(text) for text in role]
+    password = None
+    if password_file is not None:
+        try:
+            password = password_file.read_text("utf-8").strip()
+        except OSError as error:
+            refuse([f"{password_file}: cannot be read: {error.strerror}"])
+    with opened(policy, folder, settings) as service:
+        account = service.accounts.add(
+            SYSTEM, email, name or email.partition("@")[0], holdings, password=password, language=language
+        )
+        invitation = ""
+        if password is None:
+            token = service.accounts.invite(SYSTEM, account.email)
+            invitation = link(service.office.url, "invitation", token=token)
+        _tell(account, invitation, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    policy: PolicyFile = DEFAULT_POLICY,
+    folder: StateFolder = None,
+    settings: SettingsFile = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List every account with its roles."""
+    from schoolgate.commands import as_json as json_out
+
+    with opened(policy, folder, settings) as service:
+        found = service.accounts.listed()
+        if as_json:
+            json_out.echo(found)
+            return
+        for account in found:
+            typer.echo(_line(account))
+
+
+@app.command()
+def roles(
+    email: Email,
+    role: Roles,
+    policy: PolicyFile = DEFAULT_POLICY,
+    folder: StateFolder = None,
+    settings: SettingsFile = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Give an account these roles and no others."""
+    from schoolgate_exceptions.roles import SYSTEM
+
+    holdings = [_holding(text) for text in role]
+    with opened(policy, folder, settings) as service:
+        _tell(service.accounts.set_roles(SYSTEM, email, holdings), "", as_json=as_json)
+
+
+@app.command()
+def invite(
+    email: Email,
+    policy: PolicyFile = DEFAULT_POLICY,
+    folder: StateFolder = None,
+    settings: SettingsFile = None,
+    *,
+    forget_app: Annotated[
+        bool, typer.Option("--forget-app", help="Forget a lost authenticator app as well.")
+    ] = False,
+) -> None:
+    """Print a link with which the owner of an account sets a new password."""
+    from schoolgate_exceptions.links import link
+    from schoolgate_exceptions.roles import SYSTEM
+
+    with opened(policy, folder, settings) as service:
+        if forget_app:
+            service.accounts.remove_second_factor(SYSTEM, email)
+        token = service.accounts.invite(SYSTEM, email)
+        typer.echo(link(service.office.url, "invitation", token=token))
+
+
+@app.command()
+def close(
+    email: Email,
+    policy: PolicyFile = DEFAULT_POLICY,
+    folder: StateFolder = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Close an account: its sessions end, what it did stays."""
+    from schoolgate_exceptions.roles import SYSTEM
+
+    with opened(policy, folder, settings) as service:
+        service.accounts.close(SYSTEM, email)
+        typer.echo(f"{email} is closed")
+
+
+def _holding(text: str) -> "Holding":
+    """Read `teacher`, `officer`, `deputy:2026-12-01..2026-12-18`."""
+    from schoolgate_exceptions.accounts import Holding
+    from schoolgate_exceptions.roles import Role
+
+    name, _, dates = text.partition(":")
+    known = {role.name.lower(): role for role in Role if role.is_assignable}
+    known |= {str(role): role for role in known.values()}
+    role = known.get(name.strip().lower())
+    if role is None:
+        refuse(
+            [f"--role: `{name}` is no role; available: {', '.join(one for one in known if ' ' not in one)}"]
+        )
+    first, _, last = dates.partition("..")
+    try:
+        return Holding(
+            role, date.fromisoformat(first) if first else None, date.fromisoformat(last) if last else None
+        )
+    except ValueError:
+        refuse([f"--role: `{dates}` is no pair of dates such as 2026-12-01..2026-12-18"])
+
+
+def _tell(account: "Account", invitation: str, *, as_json: bool) -> None:
+    from schoolgate.commands import as_json as json_out
+
+    if as_json:
+        json_out.echo({**json_out.plain(account), "invitation": invitation or None})
+    else:
+        typer.echo(_line(account))
+        if invitation:
+            typer.echo(f"to set a password, within seven days: {invitation}")
+
+
+def _line(account: "Account") -> str:
+    held = [f"{one.role} until {one.last}" if one.last else str(one.role) for one in account.holdings]
+    state = "closed" if account.closed_at else "" if account.has_password else "no password yet"
+    return "  ".join(part for part in (account.email, account.name, ", ".join(held), state) if part)

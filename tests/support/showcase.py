@@ -1,0 +1,135 @@
+"""A school in the middle of a week: requests in every state, people with every role. For pictures and browser walks."""
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from live_portal import LivePortal
+from policies import HEAD
+from school import RULES, School
+
+from schoolgate_exceptions.database import Database, sqlite_url
+from schoolgate_exceptions.kinds import Kind, Purpose
+from schoolgate_exceptions.lessons import Caps
+from schoolgate_exceptions.model import Ask, OfficialUse
+from schoolgate_exceptions.roles import Actor, Role
+from schoolgate_exceptions.workflow import State
+
+_STATES = """
+states:
+  incident:
+    about: Only the school's official channels speak; everything else is shut until it is over.
+    rules:
+      - {block: everything, for: [guests], reason: There is an incident}
+"""
+OFFICER, HEADTEACHER = "sam.okafor@school.example", "ruth.evans@school.example"
+TEACHER, LEAD = "alex.reid@school.example", "dina.shah@school.example"
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass
+class Showcase:
+    """The portal, and the people in it."""
+
+    portal: LivePortal
+    officer: Actor
+    head: Actor
+    teacher: Actor
+
+    @property
+    def school(self) -> School:
+        """The school behind the portal."""
+        return self.portal.school
+
+
+def write_policy(folder: Path) -> None:
+    """Write a policy with a name and contacts in it."""
+    head = HEAD.replace("Test School", "Perryfields Primary").replace(
+        "bank_holidays: england}",
+        "bank_holidays: england, contacts: {e_safety_officer: esafety@school.example, headteacher: head@school.example}}",
+    )
+    (folder / "policy.yaml").write_text(head + RULES + _STATES)
+    (folder / "locked.txt").write_text("locked.example\n")
+    (folder / "state").mkdir(exist_ok=True)
+
+
+def open_showcase(folder: Path) -> Showcase:
+    """Start a portal with some days of work behind it."""
+    write_policy(folder)
+    url = sqlite_url(folder / "portal.db")
+    database = Database(url)
+    database.migrate()
+    database.close()
+    school = School(folder, url)
+    school.clock.at -= timedelta(days=4)
+    portal = LivePortal(school)
+    accounts = {
+        "officer": portal.account(OFFICER, Role.OFFICER, Role.TECHNICIAN),
+        "head": portal.account(HEADTEACHER, Role.HEAD),
+        "teacher": portal.account(TEACHER, Role.TEACHER),
+        "lead": portal.account(LEAD, Role.DSL),
+    }
+    today = school.service.office.today()
+    officer, head, teacher = (accounts[name].actor(today) for name in ("officer", "head", "teacher"))
+    _fill(school, officer, head, teacher)
+    return Showcase(portal, officer, head, teacher)
+
+
+def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
+    service = school.service
+    service.lessons.set_caps(officer, Caps(("youtube", "other.example"), ("room-5",)))
+    school.ask("other.example", "10.20.0.9", reason="Maps of old London for history")
+    granted = school.ask("youtube.com", "10.20.5.9", reason="A film about the rainforest")
+    grant = service.queue.case(officer, granted.id).grant
+    service.reviewing.recommend(
+        officer, granted.id, replace(grant, whom=("room-5",)), "One film, one room, one week."
+    )
+    service.approving.approve(head, granted.id)
+    refused = school.ask("facebook.com", "10.20.0.7", reason="To talk with my friends")
+    service.reviewing.refuse(
+        officer, refused.id, "That is for after school. Ask me if you are lonely at lunch."
+    )
+    school.clock.forward(days=3, hours=22)
+    for address, words in (("10.20.0.5", "Volcanoes, for geography"), ("10.20.0.6", "Volcanoes")):
+        school.ask("blocked.example", address, reason=words)
+    school.ask("twitter.com", "10.10.0.5", "staff", reason="The council posts snow closures there")
+    school.ask("instagram.com", "10.20.0.8", reason="Somebody there says I should kill myself")
+    report = Ask(Kind.BLOCK, Purpose.OTHER, "Games in every lesson", host="games.example")
+    service.asking.submit(report, service.asking.asker("10.20.0.4"), "10.20.0.4")
+    use = OfficialUse(
+        "Parents hear of school news where they are",
+        "Half of the families follow within a year",
+        "Comments are switched off; two people look after it; no faces of pupils",
+        date(2026, 12, 18),
+        notice_given=True,
+        consent_held=True,
+    )
+    ask = Ask(
+        Kind.OFFICIAL_USE, Purpose.OFFICIAL, "School news", host="facebook.com/perryfields", official=use
+    )
+    official = service.asking.submit(ask, teacher, "10.10.0.20").request
+    service.reviewing.recommend(
+        officer,
+        official.id,
+        service.queue.case(officer, official.id).grant,
+        "It is for the office computer only, and Alex has done this before. I would say yes.",
+    )
+    service.register.add(
+        officer,
+        "Facebook",
+        "Perryfields Primary",
+        "Alex Reid",
+        ("Alex Reid", "Sam Okafor"),
+        date(2026, 9, 2),
+        official.id,
+    )
+    service.sanctioning.impose(
+        officer,
+        "10.20.4.7",
+        school.clock.at + timedelta(days=4),
+        "Went round the filter twice",
+        ("other.example",),
+    )
+    school.clock.forward(hours=2)
+    assert service.queue.listed(officer)
+    assert official.state is State.SUBMITTED
