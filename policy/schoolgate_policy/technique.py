@@ -44,10 +44,21 @@ class Technique(StrEnum):
     ODD_HOST = "odd_host"
     SMUGGLING = "smuggling"
     ODD_METHOD = "odd_method"
-    WEB_PROXY = "web_proxy"
+    WEB_PROXY = (
+        "web_proxy"  # a site that fetches another one: by its programs, or by the address it was given
+    )
+    EMBEDDED_SITE = "embedded_site"  # a translator, archive, cache or reader asked for a blocked site
+    OPEN_REDIRECT = "open_redirect"  # a link through a service that only sends the browser on
     PATH_TRICK = "path_trick"
 
 
 INFORMATION = frozenset(
-    {Technique.DDR, Technique.DOH_CANARY, Technique.PRIVATE_RELAY, Technique.ECH, Technique.WPAD}
+    {
+        Technique.DDR,
+        Technique.DOH_CANARY,
+        Technique.PRIVATE_RELAY,
+        Technique.ECH,
+        Technique.WPAD,
+        Technique.OPEN_REDIRECT,
+    }
 )
