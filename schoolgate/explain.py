@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from schoolgate_policy.additions import additions
 from schoolgate_policy.decision import Attempt, Decision, Reason, Step
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.errors import SchoolgateError
@@ -89,7 +90,16 @@ def parse_instant(text: str, timezone: str) -> datetime:
     return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
 
 
-def as_mapping(decision: Decision) -> dict[str, Any]:
+def _added(decision: Decision, policy: Policy) -> dict[str, str]:
+    """Return the header fields and parameters that the proxy sets on requests which were allowed."""
+    network = policy.networks.get(decision.network)
+    if network is None or decision.blocked or not decision.open_tls:
+        return {}
+    found = additions(network, decision.host)
+    return {**found.headers, **found.query} if found else {}
+
+
+def as_mapping(decision: Decision, policy: Policy) -> dict[str, Any]:
     """Return a decision in the form that `explain --json` prints; instants in UTC, ISO 8601."""
     return {
         "verdict": decision.verdict.value,
@@ -107,6 +117,7 @@ def as_mapping(decision: Decision) -> dict[str, Any]:
         "at": decision.at.isoformat(),
         "valid_until": decision.valid_until.isoformat() if decision.valid_until else None,
         "path_decides": decision.path_decides,
+        "adds": _added(decision, policy),
         "considered": [
             {"what": step.what, "source": step.source, "matched": step.matched, "because": step.because}
             for step in decision.considered
@@ -138,6 +149,8 @@ def as_text(attempt: Attempt, decision: Decision, policy: Policy, opens_at: date
         lines.append(f"  opens   {local(opens_at)}")
     if decision.path_decides:
         lines.append("  pages   some page below this host is judged otherwise; ask with its full URL")
+    for name, value in _added(decision, policy).items():
+        lines.append(f"  adds    {name}: {value}")
     lines.append("looked at:")
     for step in decision.considered:
         mark = "*" if step.matched else "-"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from schoolgate_policy.convert import accounts_of, range_of
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
@@ -13,6 +14,7 @@ from schoolgate_policy.holiday import bank_holidays
 from schoolgate_policy.lists.section import ListReader, locked_lists, opens_through_list, read_lists, specs_of
 from schoolgate_policy.lists.spec import ListContent
 from schoolgate_policy.model import (
+    Accounts,
     Catalogue,
     Category,
     Device,
@@ -33,11 +35,11 @@ from schoolgate_policy.model import (
 )
 from schoolgate_policy.names import as_ip
 from schoolgate_policy.reach import reaches
-from schoolgate_policy.schedule import Calendar, DateRange, Schedule, Season, When, overlapping
+from schoolgate_policy.schedule import Calendar, Schedule, Season, When, overlapping
 from schoolgate_policy.schema import (
     CalendarSection,
-    DaysSection,
     ExceptionSection,
+    NetworkSection,
     RuleSection,
     ScheduleSection,
     ServiceSection,
@@ -203,8 +205,20 @@ class Builder:
                 source=self._source(*path),
                 age=section.age,
                 safe_search=section.safe_search.model_dump(exclude_none=True) if section.safe_search else {},
+                accounts=self._accounts(path, section),
             )
         return networks
+
+    def _accounts(self, path: tuple[str, ...], section: NetworkSection) -> Accounts | None:
+        given = section.accounts
+        if given is None:
+            return None
+        if section.inspection is Inspection.NAMES:
+            message = (
+                "needs `inspection: needed` or `all`: it is said in a header, and here only names are seen"
+            )
+            self._report((*path, "accounts"), message)
+        return accounts_of(given)
 
     def _devices(self, networks: Mapping[str, Network]) -> dict[str, Device]:
         devices = {}
@@ -222,8 +236,8 @@ class Builder:
                 self._report(("unknown_clients",), f"unknown network `{name}`; {suggest(name, known)}")
 
     def _calendar(self, path: tuple[str, ...], section: CalendarSection, zone: ZoneInfo) -> Calendar:
-        terms = tuple(_range(term) for term in section.terms)
-        closed = tuple(_range(closure) for closure in section.closed)
+        terms = tuple(range_of(term) for term in section.terms)
+        closed = tuple(range_of(closure) for closure in section.closed)
         for one, other in overlapping(terms):
             number = terms.index(other)
             message = f"overlaps with `{one.name}`, which runs until {one.last}"
@@ -461,10 +475,3 @@ class Builder:
     def _privacy(self) -> Privacy:
         given = {key: value for key, value in self._file.privacy.model_dump().items() if value is not None}
         return Privacy(**given)
-
-
-def _range(section: DaysSection) -> DateRange:
-    first, last = section.on or section.first, section.on or section.last
-    assert first is not None  # noqa: S101 - the section's own validator saw to it
-    assert last is not None  # noqa: S101
-    return DateRange(section.name, first, last)

@@ -20,6 +20,7 @@ services share is blocked only when each of them would be.
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from schoolgate_policy.additions import additions
 from schoolgate_policy.clients import Client, ClientDirectory
 from schoolgate_policy.compile import Compiled, Entry, Profile, compile_policy
 from schoolgate_policy.decision import Attempt, Decision, Reason, Step, Verdict
@@ -238,8 +239,13 @@ class Engine:
             category=service.category if service else spec.category if spec else None,
             list=through,
             path_decides=page,
-            open_tls=self._opens_tls(profile, hits, verdict, page=page),
+            open_tls=self._opens_tls(profile, hits, verdict, page=page or self._adds(profile, host)),
         )
+
+    @staticmethod
+    def _adds(profile: Profile, host: str) -> bool:
+        """Whether requests to the host get something added, which takes an opened connection."""
+        return additions(profile.network, host) is not None
 
     def _opens_tls(self, profile: Profile, hits: Hits, verdict: Verdict, *, page: bool) -> bool:
         """Whether connections to the host are decrypted; a host on `never_inspect` never is, not even for a page."""

@@ -27,6 +27,7 @@ _DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2})")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _DURATION = re.compile(r"([0-9]+) (minute|hour|day|week|month|year)s?")
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNITS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
@@ -95,6 +96,12 @@ def _minutes(text: str, last_hour: int) -> int:
             f"`{text}` is no time of day; the last is {last_hour}:{'00' if last_hour == 24 else '59'}"
         )
     return hours * 60 + minutes
+
+
+def _guid(text: str) -> str:
+    if not _GUID.fullmatch(text.lower()):
+        raise problem(f"`{text}` is no id such as 1a2b3c4d-0000-4000-8000-1a2b3c4d5e6f")
+    return text.lower()
 
 
 def parse_days(text: str) -> frozenset[int]:
@@ -277,6 +284,7 @@ TargetField = Annotated[
 Negatable = Annotated[
     tuple[str, bool], *_parsed(parse_negatable, {"type": "string", "examples": ["lessons", "not lessons"]})
 ]
+Guid = Annotated[str, *_parsed(_guid, {"type": "string", "format": "uuid"})]
 HostName = Annotated[str, *_parsed(_host, {"type": "string", "format": "hostname"})]
 HttpsUrl = Annotated[str, *_parsed(parse_https_url, {"type": "string", "format": "uri"})]
 

@@ -115,6 +115,24 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class MicrosoftAccounts:
+    """Whose Microsoft 365 accounts may sign in: those of `tenants`, or as `policy` of the directory says."""
+
+    directory: str  # the school's own tenant, a GUID
+    tenants: tuple[str, ...] = ()
+    policy: str | None = None  # a GUID
+    personal: Verdict = Verdict.BLOCK  # private accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Whose accounts people may sign in with."""
+
+    google: tuple[str, ...] = ()
+    microsoft: MicrosoftAccounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A VLAN and its addresses."""
 
@@ -127,6 +145,7 @@ class Network:
     source: str
     age: int | None = None  # of the youngest who use it
     safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
+    accounts: Accounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

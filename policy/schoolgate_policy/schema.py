@@ -19,6 +19,7 @@ from schoolgate_policy.fields import (
     Day,
     Days,
     Duration,
+    Guid,
     HostName,
     HttpsUrl,
     Integer,
@@ -69,6 +70,9 @@ class ReviewSection(Section):
     due: Day = Field(description="When it must be looked at again; the standards ask for once a year")
 
 
+GoogleDomain = Annotated[Literal["consumer_accounts"] | HostName, Field(union_mode="left_to_right")]
+
+
 class SafeSearchSection(Section):
     """How strictly each search engine filters its results."""
 
@@ -77,6 +81,35 @@ class SafeSearchSection(Section):
     duckduckgo: Strength | None = Field(None, description="Safe Search")
     brave: Strength | None = Field(None, description="Safe Search")
     youtube: Strength | None = Field(None, description="Restricted Mode; `moderate` lets more through")
+
+
+class MicrosoftSection(Section):
+    """Whose Microsoft 365 accounts may sign in."""
+
+    directory: Guid = Field(description="The id of the school's own directory (tenant)")
+    tenants: Annotated[list[HostName], OneOrMore] = Field(
+        default_factory=list, description="The directories whose accounts may sign in, by domain"
+    )
+    policy: Guid | None = Field(
+        None, description="Instead of `tenants`: the id of a tenant restrictions v2 policy of the directory"
+    )
+    personal: Verdict = Field(Verdict.BLOCK, description="Private Microsoft accounts")
+
+    @model_validator(mode="after")
+    def _tenants_or_policy(self) -> "MicrosoftSection":
+        if bool(self.tenants) is (self.policy is not None):
+            raise problem("needs one of `tenants` and `policy`")
+        return self
+
+
+class AccountsSection(Section):
+    """Whose accounts people may sign in with; private ones not, unless it is said."""
+
+    google: Annotated[list[GoogleDomain], OneOrMore] = Field(
+        default_factory=list,
+        description="Google Workspace domains; `consumer_accounts` beside them lets private accounts in",
+    )
+    microsoft: MicrosoftSection | None = Field(None, description="Microsoft 365 directories")
 
 
 class NetworkSection(Section):
@@ -94,6 +127,10 @@ class NetworkSection(Section):
     )
     safe_search: SafeSearchSection | None = Field(
         None, description="Filtered results: `strict` for all search engines, or a strength for each"
+    )
+
+    accounts: AccountsSection | None = Field(
+        None, description="Whose accounts people may sign in with at Google and Microsoft"
     )
 
     @field_validator("safe_search", mode="before", json_schema_input_type=Strength | SafeSearchSection | None)

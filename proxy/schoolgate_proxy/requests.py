@@ -1,6 +1,7 @@
 """Judges requests and answers those that go no further."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mitmproxy import http
 
@@ -9,6 +10,7 @@ from schoolgate_policy.names import as_ip
 from schoolgate_policy.shown import Shown, judge_shown
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy import doh
+from schoolgate_proxy.adding import with_query
 from schoolgate_proxy.blockpage import BlockResponse
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
@@ -98,7 +100,7 @@ class Requests:
     async def _forward(
         self, flow: http.HTTPFlow, conn: Connection, target: Target, attempt: Attempt, decision: Decision
     ) -> None:
-        anchor = await self._find(flow, conn, target)
+        anchor = await self._find(flow, conn, target, self._judge.stand_in(decision))
         if anchor is None:
             return
         self._judge.acted(attempt, decision)
@@ -114,6 +116,7 @@ class Requests:
         else:
             request.data.authority = b""
             request.headers["host"] = target.authority
+        self._add(request, decision)
         for name in _HOP_BY_HOP:
             request.headers.pop(name, None)
         if "websocket" not in request.headers.get("upgrade", "").lower():
@@ -121,6 +124,14 @@ class Requests:
         self._stream(flow, conn)
         if request.is_http2 and "content-length" not in request.headers:
             self._mind_the_framing(flow, conn)
+
+    def _add(self, request: http.Request, decision: Decision) -> None:
+        """Set what the policy adds, in the place of what the client may have said itself."""
+        added = self._judge.added(decision)
+        if added is not None:
+            for name, value in added.headers.items():
+                request.headers[name] = value
+            request.path = with_query(request.path, added.query)
 
     def _stream(self, flow: http.HTTPFlow, conn: Connection) -> None:
         """Send the body on as it comes; what may be a DNS question is looked at first."""
@@ -172,9 +183,18 @@ class Requests:
             else:
                 flow.request.headers["transfer-encoding"] = "chunked"
 
-    async def _find(self, flow: http.HTTPFlow, conn: Connection, target: Target) -> Anchor | None:
-        """Look the address up, or answer the request with why there is none."""
+    async def _find(
+        self, flow: http.HTTPFlow, conn: Connection, target: Target, stand_in: str | None = None
+    ) -> Anchor | None:
+        """Look the address up, or answer the request with why there is none.
+
+        A name that stands in for a search engine makes sure twice; where it cannot be looked up, what is added to
+        the request must do.
+        """
         try:
+            if stand_in is not None:
+                with suppress(NameNotFound, AddressRefused):
+                    return await self._upstream.anchor(target.host, target.port, stand_in)
             return await self._upstream.anchor(target.host, target.port)
         except NameNotFound:
             self._counters.upstream_failed("name")

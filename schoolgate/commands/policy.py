@@ -102,7 +102,7 @@ def explain(
         refuse([error])
     attempt, decision = explained(engine, attempt)
     if as_json:
-        typer.echo(json.dumps(as_mapping(decision), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(as_mapping(decision, engine.policy), ensure_ascii=False, indent=2))
     else:
         opens = engine.opens_at(attempt) if decision.blocked else None
         typer.echo(as_text(attempt, decision, engine.policy, opens))
@@ -126,7 +126,7 @@ def _explain_many(engine: "Engine", lines: Iterable[str], address: str, at: str)
                 asked["url"], asked.get("from", address), asked.get("at", at), engine.policy
             )
             _, decision = explained(engine, attempt)
-            answer = {"url": asked["url"], **as_mapping(decision)}
+            answer = {"url": asked["url"], **as_mapping(decision, engine.policy)}
             code = max(code, int(decision.blocked))
         except InvalidQuestion as error:
             answer, code = {"line": number, "error": str(error)}, CANNOT_RUN

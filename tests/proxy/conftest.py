@@ -66,6 +66,7 @@ class Seen:
     host: str
     path: str
     body: bytes
+    headers: dict[str, list[str]] = field(default_factory=dict)  # by lower-case name
 
 
 class Origin:
@@ -141,7 +142,15 @@ class Origin:
                 body = self._body()
                 sni = getattr(self.connection, "schoolgate_sni", None)
                 origin.seen.append(
-                    Seen(origin.label, sni, self.command, self.headers.get("Host", ""), self.path, body)
+                    Seen(
+                        origin.label,
+                        sni,
+                        self.command,
+                        self.headers.get("Host", ""),
+                        self.path,
+                        body,
+                        {name.lower(): self.headers.get_all(name) or [] for name in self.headers},
+                    )
                 )
                 if self.path in origin.replies:
                     self._reply(*origin.replies[self.path])
@@ -342,9 +351,16 @@ class Internet:
         context.set_alpn_protocols(["h2"])
         return Http2Client(context.wrap_socket(self.tunnel(name, address), server_hostname=name))
 
-    def use_policy(self, rest: str, *, otherwise: str = "allow") -> None:
-        """Judge by another policy until the test ends: its rules and all after; `networks` stand."""
-        head = POLICY[: POLICY.index("never_inspect:")].replace("otherwise: allow", f"otherwise: {otherwise}")
+    def use_policy(self, rest: str, *, otherwise: str = "allow", network: str = "") -> None:
+        """Judge by another policy until the test ends: its rules and all after; `networks` stand.
+
+        `network` is added to each network with inspection, or to all where it is `safe_search`.
+        """
+        said = f"otherwise: {otherwise}"
+        head = POLICY[: POLICY.index("never_inspect:")].replace("otherwise: allow", said)
+        for inspection in ("needed", "all", *(["names"] if "safe_search" in network else [])):
+            before = f"inspection: {inspection}, {said}"
+            head = head.replace(before, f"{before}, {network}" if network else before)
         policy, issues = parse_policy(
             (head + rest + "\n").encode(), "policy.yaml", load_catalogue(), no_lists
         )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from running import ROOT
 
-from schoolgate.explain import InvalidQuestion, as_text, explain, parse_question
+from schoolgate.explain import InvalidQuestion, as_mapping, as_text, explain, parse_question
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
 
@@ -92,3 +92,24 @@ def test_a_url_inside_a_url_is_explained(engine):
         decision.considered[0].because
         == "harmless.example itself is allowed, and shows www.instagram.com (web_proxy)"
     )
+
+
+def test_what_the_proxy_adds_is_explained(tmp_path):
+    """Header fields and parameters that the proxy sets stand in the answer."""
+    text = (
+        (ROOT / "policy.yaml")
+        .read_text()
+        .replace(
+            "inspection: all\n",
+            "inspection: all\n    safe_search: strict\n    accounts: {google: school.example}\n",
+        )
+    )
+    (tmp_path / "policy.yaml").write_text(text)
+    engine = Engine(load_policy(tmp_path / "policy.yaml"))
+    attempt = parse_question("https://www.google.com/search?q=x", "127.0.20.5", "", engine.policy)
+    decision = engine.explain(attempt)
+    assert as_mapping(decision, engine.policy)["adds"] == {
+        "X-GoogApps-Allowed-Domains": "school.example",
+        "safe": "active",
+    }
+    assert "adds    safe: active" in as_text(attempt, decision, engine.policy, None)

@@ -178,7 +178,7 @@ class Visitor:
         if handling is Handling.PASS:
             self.attempt, self.decision = attempt, decision
             self._timer.cancel()
-            self._connect(name)
+            self._connect(self.gate.judge.stand_in(decision) or name)
         else:
             self._refuse_tls()
 
