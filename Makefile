@@ -9,10 +9,10 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench screenshots lock packages clean
+.PHONY: help run demo test lint format bench bench-dns bench-proxy fuzz screenshots lock packages clean
 
 help:  ## show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMPS)/run  ## start DNS, proxy and portal on this machine (ARGS="--policy other.yaml" adds options)
 	@exec $(BIN)/schoolgate run $(ARGS)
@@ -36,7 +36,20 @@ format: $(STAMPS)/dev  ## put the code into the one style
 	$(BIN)/ruff format
 
 bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in $(filter-out %/bench_dns.py %/dns_servers.py %/bench_proxy.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+bench-dns: $(STAMPS)/dev  ## measure the sinkhole against dnsmasq, unbound and dnsdist (installs them, as root)
+	@deploy/bench-packages.sh
+	@$(BIN)/python benchmarks/bench_dns.py $(ARGS)
+
+bench-proxy: $(STAMPS)/dev  ## measure the proxy beside mitmdump and squid, which are installed if need be (as root)
+	@if [ "$$(id -u)" = 0 ] && ! { command -v squid && command -v nginx && command -v hey; } >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends squid-openssl nginx-light hey curl openssl >/dev/null; fi
+	@$(BIN)/python benchmarks/bench_proxy.py $(ARGS)
+
+fuzz: $(STAMPS)/dev  ## feed the readers of DNS messages with noise, SECONDS_EACH=60 on each (never part of the tests)
+	@$(PIP) install --require-hashes -r requirements/fuzz.txt
+	@cd $${TMPDIR:-/tmp} && $(abspath $(BIN))/python $(CURDIR)/tests/fuzz/fuzz_dns.py
 
 screenshots: $(STAMPS)/dev  ## take a picture of every page of the portal, in build/screenshots (ONLY=ask takes some)
 	$(BIN)/python tests/support/screenshots.py build/screenshots $(ONLY)

@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from ssl import SSLError
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ _log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from schoolgate.jobs import JobRunner
+    from schoolgate.list_refresh import ListRefresher
     from schoolgate.request_queue import AskUrl
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
@@ -34,16 +37,57 @@ if TYPE_CHECKING:
 def dns_config(settings: Settings) -> "DnsConfig":
     """Return the sinkhole's settings; without upstreams it asks the system's resolvers."""
     from schoolgate_dns.config import DnsConfig
+    from schoolgate_dns.upstream_address import parse_upstream
 
-    pages = [ip_address(text) for text in settings.dns.block_page_address]
+    dns = settings.dns
+    pages = [ip_address(text) for text in dns.block_page_address]
     return DnsConfig(
-        listen=settings.dns.listen,
-        upstreams=settings.dns.upstreams or system_resolvers(),
+        listen=dns.listen,
+        shared_ports=dns.workers > 1,
+        upstreams=tuple(parse_upstream(text) for text in dns.upstreams) or system_resolvers(),
+        zones={zone: tuple(parse_upstream(text) for text in every) for zone, every in dns.zones.items()},
+        upstream_roots=_roots(dns.upstream_ca),
+        trust_ad=dns.trust_ad,
+        answer_unknown=dns.answer_unknown,
+        cookie_secret=_cookie_secret(dns.cookie_secret),
+        queries_per_second=dns.queries_per_second,
+        same_answers_per_second=dns.same_answers_per_second,
+        tunnel_names=dns.tunnel_names,
+        tunnel_carriers=dns.tunnel_carriers,
         block_page_v4=next((page for page in pages if isinstance(page, IPv4Address)), None),
         block_page_v6=next((page for page in pages if isinstance(page, IPv6Address)), None),
-        local_zones=frozenset(settings.dns.local_zones),
+        local_zones=frozenset(dns.local_zones),
         private_allowed=settings.internal,
     )
+
+
+def _roots(file: Path | None) -> Path | None:
+    """Return the file if certificate authorities can be read from it."""
+    from schoolgate_dns.stream import tls_context
+
+    try:
+        tls_context(file)
+    except OSError as error:
+        reason = (
+            (error.strerror or str(error)).lower() if not isinstance(error, SSLError) else "no certificate"
+        )
+        raise CannotStart(f"dns.upstream_ca: {file}: cannot be used: {reason}") from error
+    return file
+
+
+def _cookie_secret(file: Path | None) -> bytes:
+    if file is None:
+        return b""
+    try:
+        secret = bytes.fromhex(file.read_text("ascii"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CannotStart(f"dns.cookie_secret: {file}: cannot be read: {reason}") from error
+    except ValueError:
+        secret = b""
+    if len(secret) != 16:
+        raise CannotStart(f"dns.cookie_secret: {file}: not 32 hexadecimal digits")
+    return secret
 
 
 def build_dns(around: Surroundings) -> Server:
@@ -72,6 +116,7 @@ def build_proxy(around: Surroundings) -> Server:
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
         ask_url=_ask_url(around.settings),
+        share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
@@ -107,8 +152,9 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
 
 def build_portal(around: Surroundings) -> Server:
-    """Put the portal together; the block page is the proxy's."""
+    """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
     from schoolgate.jobs import JobRunner
+    from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_portal import PortalMetrics
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
@@ -126,7 +172,8 @@ def build_portal(around: Surroundings) -> Server:
         block_page(_ask_url(around.settings)),
         service,
     )
-    return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings)
+    lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
+    return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings, lists)
 
 
 def _service(around: Surroundings) -> "Service":
@@ -208,6 +255,7 @@ class _Portal:
     service: "Service"
     jobs: "JobRunner"
     settings: Settings
+    lists: "ListRefresher"
 
     async def start(self) -> None:
         from schoolgate.request_queue import announce_first_account, portal_url
@@ -217,12 +265,14 @@ class _Portal:
         if path := announce_first_account(self.service, self.settings, base):
             _log.info("portal.no_account_yet", read=str(path))
         self.jobs.start()
+        self.lists.start()
 
     async def ended(self) -> None:
         await self.server.run()
 
     async def stop(self) -> None:
         await self.jobs.stop()
+        await self.lists.stop()
         await self.server.stop()
         self.service.close()
 

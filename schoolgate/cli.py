@@ -16,6 +16,7 @@ from schoolgate.commands import (
     catalogue,
     demo,
     history,
+    lists,
     parts,
     policy,
     purge,
@@ -39,6 +40,7 @@ app.command("proxy")(parts.proxy)
 app.command("portal")(parts.portal)
 app.command("demo")(demo.demo)
 app.command("services")(services.services)
+policy.app.command("lists")(lists.lists)
 policy.app.command("history")(history.history)
 policy.app.command("restore")(history.restore)
 policy.app.command("migrate")(history.migrate)

@@ -84,6 +84,7 @@ def as_mapping(decision: Decision) -> dict[str, Any]:
         "host": decision.host,
         "service": decision.service,
         "category": decision.category,
+        "list": decision.list,
         "network": decision.network,
         "device": decision.device,
         "at": decision.at.isoformat(),
@@ -113,6 +114,8 @@ def as_text(attempt: Attempt, decision: Decision, policy: Policy, opens_at: date
     ]
     if decision.service:
         lines.append(f"  what    service {decision.service}, category {decision.category}")
+    if decision.list:
+        lines.append(f"  list    {decision.list}")
     lines.append(f"  until   {local(decision.valid_until) if decision.valid_until else 'the policy changes'}")
     if opens_at is not None:
         lines.append(f"  opens   {local(opens_at)}")

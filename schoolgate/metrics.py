@@ -5,6 +5,9 @@ has a registry of its own. Methods that count never raise.
 """
 
 import platform
+import time
+from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,7 +20,8 @@ from prometheus_client import (
 )
 
 from schoolgate import __version__
-from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.decision import Attempt, Decision, Point
+from schoolgate_policy.lists.spec import ListStatus, Standing
 from schoolgate_policy.technique import Technique
 
 # A second series for each counter would be of use to nobody here.
@@ -26,6 +30,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client 
 FAULT_AREAS = frozenset({"dns", "proxy", "portal", "upstream", "policy", "record", "block_page"})
 RELOAD_RESULTS = ("accepted", "rejected")
 _TECHNIQUES = frozenset(Technique)
+
+
+def _age(since: float) -> float:
+    return max(0.0, time.time() - since)
 
 
 class Metrics:
@@ -82,12 +90,39 @@ class Metrics:
             "When a policy was last accepted.",
             registry=registry,
         )
+        self.list_names = Gauge(
+            "schoolgate_list_names",
+            "Hosts and pages on a list; 0 where it was not supplied or not fetched yet.",
+            ["list"],
+            registry=registry,
+        )
+        self.list_age = Gauge(
+            "schoolgate_list_age_seconds",
+            "Time since the content of a list was changed or confirmed.",
+            ["list"],
+            registry=registry,
+        )
+        self.list_current = Gauge(
+            "schoolgate_list_current",
+            "1 where a list is what its source brings; 0 where that was refused, or there is none.",
+            ["list"],
+            registry=registry,
+        )
         for result in RELOAD_RESULTS:
             self.reloads.labels(result)
 
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Count one verdict."""
         self.decisions.labels(attempt.point, decision.network, decision.verdict, decision.reason).inc()
+
+    def repeated(self, point: Point, batch: Iterable[tuple[str, Decision, int]]) -> None:
+        """Count verdicts that were given again and again."""
+        totals: dict[tuple[str, str, str], int] = {}
+        for _, decision, times in batch:
+            labels: tuple[str, str, str] = decision.network, decision.verdict, decision.reason
+            totals[labels] = totals.get(labels, 0) + times
+        for labels, times in totals.items():
+            self.decisions.labels(point, *labels).inc(times)
 
     def technique(self, technique: str, network: str) -> None:
         """Count one sighting of a way round the filter; an unknown one counts as `other`."""
@@ -104,6 +139,17 @@ class Metrics:
         self.policy_info.labels(version).set(1)
         self.policy_current.set(1)
         self.reload_success.set_to_current_time()
+
+    def lists_read(self, lists: Iterable[ListStatus]) -> None:
+        """Note what the lists of the policy in force hold, and how old they are."""
+        for gauge in (self.list_names, self.list_age, self.list_current):
+            gauge.clear()
+        for status in lists:
+            name = f"locked:{status.spec.name}" if status.spec.locked else status.spec.name
+            self.list_names.labels(name).set(status.names)
+            self.list_current.labels(name).set(status.standing is Standing.IN_USE)
+            if status.dated is not None:
+                self.list_age.labels(name).set_function(partial(_age, status.dated.timestamp()))
 
     def policy_rejected(self) -> None:
         """Note that policy.yaml was refused, and an older policy stays in force."""

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from schoolgate_dns.ports import CacheOutcome, Transport, UpstreamOutcome
+from schoolgate_dns.ports import CacheOutcome, Limit, Transport, UpstreamOutcome
 
 _UPSTREAM_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)  # seconds
 
@@ -11,6 +11,7 @@ class DnsMetrics:
     """Counts what the sinkhole does."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._series: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
         self._queries = Counter(
             "schoolgate_dns_queries", "Queries answered.", ["transport", "rcode"], registry=registry
         )
@@ -33,24 +34,40 @@ class DnsMetrics:
             "schoolgate_dns_forged", "Datagrams from an upstream's address that answer no question of ours.",
             registry=registry,
         )  # fmt: skip
+        self._limited = Counter(
+            "schoolgate_dns_limited", "Questions turned away before they were judged.", ["limit"],
+            registry=registry,
+        )  # fmt: skip
 
-    def query(self, transport: Transport, rcode: str) -> None:
-        """Count one answered query."""
-        self._queries.labels(transport, rcode).inc()
+    def _of(self, counter: Counter, *labels: str) -> Counter:
+        """Return the series of some labels; finding it anew each time costs more than counting."""
+        key = counter, labels
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = counter.labels(*labels)
+        return series
 
-    def dropped(self, transport: Transport) -> None:
-        """Count one message or connection left without an answer."""
-        self._dropped.labels(transport).inc()
+    def query(self, transport: Transport, rcode: str, times: int = 1) -> None:
+        """Count answered queries."""
+        self._of(self._queries, transport, rcode).inc(times)
 
-    def cache(self, outcome: CacheOutcome) -> None:
-        """Count one look into the cache."""
-        self._cache.labels(outcome).inc()
+    def dropped(self, transport: Transport, times: int = 1) -> None:
+        """Count messages and connections left without an answer."""
+        self._of(self._dropped, transport).inc(times)
+
+    def cache(self, outcome: CacheOutcome, times: int = 1) -> None:
+        """Count looks into the cache."""
+        self._of(self._cache, outcome).inc(times)
 
     def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:
         """Count one exchange with an upstream, which took `seconds`."""
-        self._upstream.labels(outcome).inc()
+        self._of(self._upstream, outcome).inc()
         self._upstream_seconds.observe(seconds)
 
     def forged(self) -> None:
         """Count one forged datagram."""
         self._forged.inc()
+
+    def limited(self, limit: Limit) -> None:
+        """Count one question turned away by a limit."""
+        self._limited.labels(limit).inc()

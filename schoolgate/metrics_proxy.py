@@ -1,5 +1,7 @@
 """What the proxy counts (`schoolgate_proxy.ports.Counters`), as metrics."""
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from schoolgate_proxy.handling import Handling
@@ -9,6 +11,7 @@ class ProxyMetrics:
     """Counts what the proxy does."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self._connections = Counter(
             "schoolgate_proxy_connections", "Client connections taken in.", ["listener"], registry=registry
         )
@@ -24,6 +27,24 @@ class ProxyMetrics:
             ["network", "handling"],
             registry=registry,
         )
+        self._relayed = Counter(
+            "schoolgate_proxy_relayed_bytes",
+            "Octets of connections that were passed on unread, counted at their end.",
+            ["network", "direction"],
+            registry=registry,
+        )
+        self._relayed_time = Counter(
+            "schoolgate_proxy_relayed_connection_seconds",
+            "How long connections that were passed on unread lasted, together.",
+            ["network"],
+            registry=registry,
+        )
+        self._turned_away = Counter(
+            "schoolgate_proxy_connections_turned_away",
+            "Connections closed unjudged: a client had too many, there were too many, nothing came in time.",
+            ["why"],
+            registry=registry,
+        )
         self._answers = Counter(
             "schoolgate_proxy_answers",
             "Requests that the proxy answered itself, such as with the block page.",
@@ -37,18 +58,35 @@ class ProxyMetrics:
             registry=registry,
         )
 
+    def _child[M: (Counter, Gauge)](self, metric: M, *labels: str) -> M:
+        """Return the metric for these labels, remembered: finding it costs more than counting."""
+        known = self._children.get((metric, labels))
+        if known is None:
+            known = self._children[metric, labels] = metric.labels(*labels)
+        return known
+
     def connection_opened(self, listener: str) -> None:
         """Count a client connection."""
-        self._connections.labels(listener).inc()
-        self._open.labels(listener).inc()
+        self._child(self._connections, listener).inc()
+        self._child(self._open, listener).inc()
 
     def connection_closed(self, listener: str) -> None:
         """Count the end of a client connection."""
-        self._open.labels(listener).dec()
+        self._child(self._open, listener).dec()
 
     def connection_handled(self, network: str, handling: Handling) -> None:
         """Count what was done with a TLS connection."""
-        self._handled.labels(network, handling).inc()
+        self._child(self._handled, network, handling).inc()
+
+    def connection_passed(self, network: str, sent: int, received: int, seconds: float) -> None:
+        """Count the end of a connection that was relayed unread."""
+        self._child(self._relayed, network, "sent").inc(sent)
+        self._child(self._relayed, network, "received").inc(received)
+        self._child(self._relayed_time, network).inc(seconds)
+
+    def connection_turned_away(self, why: str) -> None:
+        """Count a connection closed unjudged."""
+        self._turned_away.labels(why).inc()
 
     def request_answered(self, network: str, status: int) -> None:
         """Count a request that the proxy answered itself."""

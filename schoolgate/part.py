@@ -1,6 +1,7 @@
 """The life of one process that filters or serves: start, say so, follow the policy, stop."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     server = part.build(around)
     health = HealthServer(metrics.registry, {"listening": lambda: None if server.listening() else "no"})
     try:
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking through it again and again would only cost time
         await _start(part, server, health, getattr(settings.metrics, part.name))
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, store.reload))
         tasks = [

@@ -3,10 +3,13 @@
 A recorder never raises and never waits: recording must not delay or change what was decided.
 """
 
+import logging
+from collections.abc import Sequence
+
 import structlog
 
 from schoolgate.metrics import Metrics
-from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.decision import Attempt, Decision, Point
 
 _log = structlog.get_logger()
 
@@ -31,6 +34,27 @@ class MetricsRecorder:
                 source=decision.source,
                 service=decision.service,
             )
+        except Exception as error:  # noqa: BLE001 - see the module's rule
+            self.fault("record", error)
+
+    def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
+        """Record verdicts that were acted upon again and again."""
+        try:
+            self._metrics.repeated(point, batch)
+            if not _log.is_enabled_for(logging.DEBUG):
+                return
+            for address, decision, times in batch:
+                _log.debug(
+                    f"{point}.decided_again",
+                    verdict=decision.verdict,
+                    reason=decision.reason,
+                    network=decision.network,
+                    address=address,
+                    host=decision.host,
+                    source=decision.source,
+                    service=decision.service,
+                    times=times,
+                )
         except Exception as error:  # noqa: BLE001 - see the module's rule
             self.fault("record", error)
 

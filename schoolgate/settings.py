@@ -5,7 +5,6 @@ What the school decides stands in policy.yaml, not here. Every setting has a def
 (`SCHOOLGATE_DNS_LISTEN` for `listen` in `[dns]`).
 """
 
-import contextlib
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -45,15 +44,10 @@ def parse_endpoint(text: object) -> object:
 
 
 def _parse_upstream(value: object) -> object:
-    """Read `192.0.2.53`, `2001:db8::53`, or either with a port; the port is 53 where none is given."""
-    with contextlib.suppress(ValueError):
-        return Endpoint(str(ip_address(value)), 53) if isinstance(value, str) else parse_endpoint(value)
-    try:
-        return parse_endpoint(value)
-    except ValueError:
-        raise ValueError(
-            f"`{value}` is not a resolver: ADDRESS or ADDRESS:PORT, such as 9.9.9.9 or [2620:fe::fe]:53"
-        ) from None
+    """Read `9.9.9.9`, `[2620:fe::fe]:53` or `tls://9.9.9.9#dns.quad9.net`; return its full spelling."""
+    from schoolgate_dns.upstream_address import parse_upstream  # noqa: PLC0415 - only who names upstreams loads it
+
+    return str(parse_upstream(value if isinstance(value, str) else f"{value}"))
 
 
 def _parse_url(text: object) -> object:
@@ -94,6 +88,17 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _split_zones(value: object) -> object:
+    """Read `ad.school.example=10.10.0.2,ad.school.example=10.10.0.3`: a zone may have several upstreams."""
+    if not isinstance(value, str):
+        return value
+    zones: dict[str, list[str]] = {}
+    for part in value.split(","):
+        zone, _, upstream = part.partition("=")
+        zones.setdefault(zone.strip(), []).append(upstream.strip())
+    return zones
+
+
 def _split_pairs(value: object) -> object:
     """Read `staff=8410,pupils=8420`, the spelling of a table in an environment variable."""
     if not isinstance(value, str):
@@ -103,7 +108,9 @@ def _split_pairs(value: object) -> object:
 
 
 type ListenAt = Annotated[Endpoint, BeforeValidator(parse_endpoint)]
-type Upstream = Annotated[Endpoint, BeforeValidator(_parse_upstream)]
+type Upstream = Annotated[str, BeforeValidator(_parse_upstream)]
+type Upstreams = Annotated[tuple[Upstream, ...], BeforeValidator(_split)]
+type Limit = Annotated[int, Field(ge=0)]  # 0: none
 type Address = Annotated[str, BeforeValidator(_parse_address)]
 type Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_range)]
 type Zone = Annotated[str, BeforeValidator(_parse_zone)]
@@ -121,11 +128,28 @@ class DnsSettings(_Section):
     listen: Annotated[tuple[ListenAt, ...], BeforeValidator(_split), Field(min_length=1)] = (
         Endpoint("127.0.0.1", 5353),
     )
-    upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_split)] = ()  # none: the system's resolvers
-    workers: Workers = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = (
+        1  # processes that share the addresses; one a core is plenty
+    )
+    upstreams: Upstreams = ()  # none: the system's resolvers
+    # Zones with upstreams of their own, such as the school's Active Directory; local ones by that.
+    zones: Annotated[dict[Zone, Annotated[Upstreams, Field(min_length=1)]], BeforeValidator(_split_zones)] = (
+        Field(default_factory=dict)
+    )
+    upstream_ca: Path | None = None  # further certificate authorities that `tls://` upstreams may have
+    trust_ad: bool = False  # pass on "authenticated": only if nobody can forge what upstreams say
+    answer_unknown: bool = False  # addresses in no network of the policy, by the rules of `unknown_clients`
+    cookie_secret: Path | None = (
+        None  # a file with 32 hexadecimal digits, the same on boxes that share an address
+    )
     # What blocked names resolve to, an IPv4 and an IPv6 address; none: the address of ours that was asked.
     block_page_address: Annotated[tuple[Address, ...], BeforeValidator(_split)] = ()
     local_zones: Annotated[tuple[Zone, ...], BeforeValidator(_split)] = ()  # the school's own
+    # For each client; 0 is no limit.
+    queries_per_second: Limit = 1_000
+    same_answers_per_second: Limit = 100
+    tunnel_names: Limit = 1_000  # new names of one registered domain in five minutes
+    tunnel_carriers: Limit = 200  # questions for TXT, CNAME, MX and the like, and each KiB they bring
 
 
 class ProxySettings(_Section):
@@ -195,6 +219,21 @@ class Settings(_Section):
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _workers_share_a_port(self) -> "Settings":
+        if self.dns.workers > 1 and not all(at.port for at in self.dns.listen):
+            raise ValueError("dns.workers: several processes need a port to share; dns.listen says 0")
+        return self
+
+    def of_worker(self, number: int) -> "Settings":
+        """Return these settings as a worker of the sinkhole has them, the first being 1.
+
+        Each has metrics of its own, on a port ten higher than the one before.
+        """
+        host, port = self.metrics.dns
+        at = Endpoint(host, port + 10 * (number - 1) if port else 0)
+        return self.model_copy(update={"metrics": self.metrics.model_copy(update={"dns": at})})
 
     @model_validator(mode="after")
     def _no_port_twice(self) -> "Settings":

@@ -37,12 +37,13 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.envi
     """
     source = file or DEFAULT_FILE
     document = _read(source) if file or source.exists() else {}
-    paths = (
+    for section, key in (
         (document, "state"),
         (document.get("proxy"), "upstream_ca"),
+        (document.get("dns"), "upstream_ca"),
+        (document.get("dns"), "cookie_secret"),
         (document.get("mail"), "password_file"),
-    )
-    for section, key in paths:
+    ):
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str(source.parent / section[key])
     variables = _overlay(document, environ)

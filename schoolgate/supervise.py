@@ -33,6 +33,7 @@ class Part:
 
     name: str
     command: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)  # beside the supervisor's own
 
 
 @dataclass(slots=True)
@@ -128,6 +129,7 @@ class Supervisor:
             channel.bind(str(address))
             environ = {
                 **self._environ,
+                **child.part.environ,
                 "NOTIFY_SOCKET": str(address),
                 "WATCHDOG_USEC": str(int(_SILENCE * 1_000_000)),
                 "SCHOOLGATE_PARENT": str(os.getpid()),

@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from schoolgate_dns.answer import Answer, digest
+from schoolgate_dns.answer import Answer, digest, digest_plain
 from schoolgate_dns.cache import Cache, Found, Key, key_of
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.ports import CacheOutcome, DnsCounters
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import Body, Ede, EdeCode
-from schoolgate_dns.upstream import UpstreamError, Upstreams
+from schoolgate_dns.upstream import Begun, UpstreamError, Upstreams
 from schoolgate_dns.wire import Rcode, WireError
 from schoolgate_policy.names import suffixes
 from schoolgate_policy.ports import Recorder
@@ -30,37 +30,71 @@ class Lookup:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
+        self._own_zones = config.own_zones
         self._upstreams = upstreams
         self._recorder = recorder
         self._counters = counters
-        self._now = monotonic
+        self._monotonic, self._epoch = monotonic, monotonic()
         self._cache = Cache(config.cache_entries, config.cache_bytes, config.stale_seconds)
         # Apart, so that a failure never pushes out an answer that could still be served stale.
         self._failures = Cache(config.cache_entries // 10 + 1, config.cache_bytes // 10 + 1)
         self._asking: dict[Key, asyncio.Task[Answer]] = {}
-        self._waiting = 0
+        self._unknown: Query | None = None  # the question that `remembered` knew nothing about just now
+        self._begun: dict[Key, Begun] = {}
+        self.waiting = 0  # clients' questions, by either way
+
+    def second(self) -> int:
+        """Return the present second of the clock by which answers age; it has no smaller parts."""
+        return int(self._monotonic() - self._epoch)
 
     def remembered(self, query: Query) -> Found | None:
         """Return what can be told at once: a fresh answer, or, while upstream fails, a stale one or the failure."""
-        now = self._now()
+        now = self.second()
         found = self._cache.get(query, now)
         if found is not None and not found.stale:
             self._counters.cache(CacheOutcome.HIT)
             return found
         failure = self._failures.get(query, now)
+        self._unknown = query if found is None and failure is None else None
         if failure is None or failure.stale:
             return None
         self._counters.cache(CacheOutcome.STALE if found else CacheOutcome.HIT)
         return found or failure
 
+    def knows(self, query: Query) -> bool:
+        """Whether anything is remembered of a question, be it stale or a failure, or it is being asked.
+
+        To be called only where `remembered` has just been.
+        """
+        return self._unknown is not query or key_of(query) in self._asking
+
+    def begin(self, key: Key, begun: Begun) -> None:
+        """Take note of what came of asking by the short way; whoever waits will ask `find` at once."""
+        self._begun[key] = begun
+
+    def learn(self, query: Query, message: bytes, question: bytes) -> Answer | None:
+        """Remember a good answer of an upstream, which repeats `question`; None where it is malformed."""
+        try:
+            answer = digest_plain(message, question, self._config) or digest(
+                message, self._config, own_zone=self._is_own(query.host)
+            )
+        except WireError:
+            return None  # another upstream may do better
+        self._cache.put(query, answer, self.second())
+        return answer
+
+    def _is_own(self, host: str) -> bool:
+        zones = self._own_zones
+        return bool(zones) and any(name in zones for name in suffixes(host))
+
     @property
     def full(self) -> bool:
         """Whether as many clients' questions wait for upstream as may."""
-        return self._waiting >= self._config.max_in_flight
+        return self.waiting >= self._config.max_in_flight
 
     def stale(self, query: Query) -> Found | None:
         """Return a remembered answer whose time is over, for when upstream cannot be asked."""
-        found = self._cache.get(query, self._now())
+        found = self._cache.get(query, self.second())
         if found is not None:
             self._counters.cache(CacheOutcome.STALE)
         return found
@@ -68,25 +102,25 @@ class Lookup:
     async def find(self, query: Query) -> Found:
         """Ask upstream; where it is slow (RFC 8767 section 5) or fails, a stale answer is better than none."""
         self._counters.cache(CacheOutcome.MISS)
-        self._waiting += 1
+        self.waiting += 1
         try:
             return await self._find(query)
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     async def _find(self, query: Query) -> Found:
         task = self._task(query)
-        now = self._now()
+        now = self.second()
         stale = self._cache.get(query, now)
         # The task goes on when we stop waiting, or when this client's query is cancelled: others wait for it too.
         done, _ = await asyncio.wait({task}, timeout=self._config.stale_after if stale else None)
         answer = task.result() if done else None
         if answer is not None and answer.rcode in _TOLD:
-            return Found(answer, 0, stale=False)
+            return Found(answer, self.second(), 0, stale=False)
         if stale is not None:
             self._counters.cache(CacheOutcome.STALE)
             return stale
-        return Found(answer or _failure(), 0, stale=False)
+        return Found(answer or _failure(), self.second(), 0, stale=False)
 
     def _task(self, query: Query) -> asyncio.Task[Answer]:
         key = key_of(query)
@@ -100,9 +134,12 @@ class Lookup:
     async def _ask(self, query: Query) -> Answer:
         """Return upstream's answer, remembered; a failure is an answer too, and never an exception."""
         try:
-            message = await self._upstreams.exchange(query)
-            own_zone = any(name in self._config.local_zones for name in suffixes(query.host))
-            answer = digest(message, self._config, own_zone=own_zone)
+            own_zone = self._is_own(query.host)
+            answer = await self._upstreams.learn(
+                query,
+                lambda message: digest(message, self._config, own_zone=own_zone),
+                self._begun.pop(key_of(query), None),
+            )
         except UpstreamError as error:
             self._recorder.fault("upstream", error)
             answer = _failure(
@@ -116,7 +153,7 @@ class Lookup:
             self._recorder.fault("dns", error)
             answer = _failure()
         if answer.rcode in _TOLD:
-            self._cache.put(query, answer, self._now())
+            self._cache.put(query, answer, self.second())
             return answer
         return self._remember_failure(query, answer)
 
@@ -124,7 +161,7 @@ class Lookup:
         """Keep a failure for a moment (RFC 9520), so that an outage is not made worse by everybody asking again."""
         edes = answer.edes or (Ede(EdeCode.NO_REACHABLE_AUTHORITY, "upstream could not answer"),)
         failure = _failure(edes, self._config.failure_seconds)
-        self._failures.put(query, failure, self._now())
+        self._failures.put(query, failure, self.second())
         return failure
 
     async def close(self) -> None:
@@ -133,6 +170,7 @@ class Lookup:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._upstreams.close()
 
 
 def _failure(edes: tuple[Ede, ...] = (), lifetime: int = 0) -> Answer:

@@ -1,7 +1,11 @@
 """What the sinkhole wants counted; whoever composes it turns this into metrics. Every label is a closed set."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
+
+from schoolgate_policy.decision import Decision, Point
+from schoolgate_policy.ports import Recorder
 
 
 class Transport(StrEnum):
@@ -28,19 +32,28 @@ class UpstreamOutcome(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class Limit(StrEnum):
+    """Why a question was turned away before anybody judged it."""
+
+    UNKNOWN_CLIENT = "unknown_client"  # in no network of the policy
+    CLIENT_RATE = "client_rate"
+    SAME_ANSWER = "same_answer"  # response rate limiting
+    TUNNEL = "tunnel"
+
+
 class DnsCounters(Protocol):
     """Counts; every method must return at once and never raise."""
 
-    def query(self, transport: Transport, rcode: str) -> None:
-        """Count one answered query; `rcode` is an IANA name such as `NOERROR`, `OTHER` for one without."""
+    def query(self, transport: Transport, rcode: str, times: int = 1) -> None:
+        """Count answered queries; `rcode` is an IANA name such as `NOERROR`, `OTHER` for one without."""
         ...
 
-    def dropped(self, transport: Transport) -> None:
-        """Count one message or connection that deserves no answer, or for which there was no room."""
+    def dropped(self, transport: Transport, times: int = 1) -> None:
+        """Count messages or connections that deserve no answer, or for which there was no room."""
         ...
 
-    def cache(self, outcome: CacheOutcome) -> None:
-        """Count one look into the cache."""
+    def cache(self, outcome: CacheOutcome, times: int = 1) -> None:
+        """Count looks into the cache."""
         ...
 
     def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:
@@ -49,4 +62,19 @@ class DnsCounters(Protocol):
 
     def forged(self) -> None:
         """Count one datagram from an upstream's address that answers nothing we asked (RFC 5452)."""
+        ...
+
+    def limited(self, limit: Limit) -> None:
+        """Count one question turned away by a limit."""
+        ...
+
+
+class DnsRecorder(Recorder, Protocol):
+    """A recorder that also takes verdicts in bulk: the sinkhole gives the same answers thousands of times a second."""
+
+    def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
+        """Record verdicts that were acted upon again and again: client's address, decision, how many times.
+
+        All fell within a second or two before the call; the host is the decision's.
+        """
         ...

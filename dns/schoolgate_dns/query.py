@@ -6,6 +6,7 @@ from schoolgate_dns.wire import (
     CD,
     HEADER,
     IN,
+    MAX_NAME,
     QR,
     QUESTION_TAIL,
     RD,
@@ -19,6 +20,13 @@ from schoolgate_dns.wire import (
     read_records,
 )
 
+_LONGEST_PLAIN = HEADER.size + MAX_NAME  # where a name's final zero must stand before
+_ONE_ADDITIONAL = b"\0\0\0\0\0\1"
+_PLAIN_OPT = 11  # octets of an OPT record without options
+# Those read before: all clients of a kind send the same one.
+_KNOWN_OPTS: dict[bytes, "Edns"] = {}
+_MOST_OPTS = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -31,6 +39,7 @@ class Query:
     host: str  # the same as text, without the final dot; empty for the root
     qtype: int
     edns: Edns | None
+    cookie: bytes = b""  # what its reply carries where the client sent one (RFC 7873)
 
     @property
     def recursion_desired(self) -> bool:
@@ -89,22 +98,49 @@ def _read(message: bytes, ident: int, flags: int, questions: int) -> Query:
         raise _Refused(Rcode.NOTIMP, "only standard queries are answered")
     if questions != 1:
         raise _Refused(Rcode.FORMERR, "a query has exactly one question")
-    try:
-        name, offset = read_name(message, HEADER.size)
-    except WireError as error:
-        raise _Refused(Rcode.FORMERR, str(error), odd_name=True) from error
+    name, host, offset = _plain_name(message) or _odd_name(message)
     if offset + QUESTION_TAIL.size > len(message):
         raise _Refused(Rcode.FORMERR, "the question runs over the end")
     qtype, qclass = QUESTION_TAIL.unpack_from(message, offset)
     offset += QUESTION_TAIL.size
     question = message[HEADER.size : offset]
-    host = _host(name, question)
+    if host is None:
+        host = _host(name, question)
     edns = _edns(message, offset, question)
     if qclass != IN or qtype == Qtype.OPT:
         refused = _Refused(Rcode.REFUSED, "only class IN is answered", question)
         refused.edns = edns
         raise refused
-    return Query(ident, flags, question, name.lower(), host, qtype, edns)
+    return Query(ident, flags, question, name, host, qtype, edns)
+
+
+def _plain_name(message: bytes) -> tuple[bytes, str | None, int] | None:
+    """Read a name without anything odd in it: wire form and text in lower case, and the offset behind it."""
+    labels: list[bytes] = []
+    offset = HEADER.size
+    last = len(message) - 1
+    while offset < last:
+        length = message[offset]
+        if length == 0:
+            text = b".".join(labels).lower()
+            if not text.isascii() or text.count(b".") >= max(len(labels), 1) or offset >= _LONGEST_PLAIN:
+                return None
+            # Lengths are no letters: they are below 64.
+            return message[HEADER.size : offset + 1].lower(), text.decode("ascii"), offset + 1
+        if length > 63:
+            return None
+        labels.append(message[offset + 1 : offset + 1 + length])
+        offset += length + 1
+    return None
+
+
+def _odd_name(message: bytes) -> tuple[bytes, str | None, int]:
+    """Read any name; whether it has a text at all is seen when the whole question is known."""
+    try:
+        name, offset = read_name(message, HEADER.size)
+    except WireError as error:
+        raise _Refused(Rcode.FORMERR, str(error), odd_name=True) from error
+    return name.lower(), None, offset
 
 
 def _host(name: bytes, question: bytes) -> str:
@@ -116,7 +152,11 @@ def _host(name: bytes, question: bytes) -> str:
 
 def _edns(message: bytes, offset: int, question: bytes) -> Edns | None:
     if not any(message[6 : HEADER.size]):
-        return None  # no records at all: the most common query
+        return None  # no records at all
+    if message[6 : HEADER.size] == _ONE_ADDITIONAL and len(message) == offset + _PLAIN_OPT:
+        known = _KNOWN_OPTS.get(message[offset:])
+        if known is not None:
+            return known
     try:
         edns = read_edns(message, read_records(message, offset))
     except WireError as error:
@@ -125,4 +165,6 @@ def _edns(message: bytes, offset: int, question: bytes) -> Edns | None:
         refused = _Refused(Rcode.BADVERS, "only EDNS version 0 is known", question)
         refused.edns = edns
         raise refused
+    if edns is not None and len(message) == offset + _PLAIN_OPT and len(_KNOWN_OPTS) < _MOST_OPTS:
+        _KNOWN_OPTS[message[offset:]] = edns
     return edns

@@ -6,13 +6,29 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from schoolgate_dns.query import Query, Rejection
-from schoolgate_dns.wire import AD, CD, DO, HEADER, IN, QR, RA, RD, RECORD, TC, Edns, Qtype, Rcode
+from schoolgate_dns.wire import (
+    AD,
+    CD,
+    DO,
+    HEADER,
+    IN,
+    QR,
+    QUESTION_TAIL,
+    RA,
+    RD,
+    RECORD,
+    TC,
+    Edns,
+    Qtype,
+    Rcode,
+)
 
 OUR_UDP_SIZE = 1232  # fits an IPv6 packet that is never fragmented (RFC 9715)
 _PLAIN_UDP_SIZE = 512  # RFC 1035 section 4.2.1
 TCP_SIZE = 65_535
-_EDE = 15  # the option code of RFC 8914
-_EDE_TEXT = 300  # octets; a longer reason would push answers out of the datagram
+EDE = 15  # the option code of RFC 8914
+EDE_TEXT = 300  # octets; a longer reason would push answers out of the datagram
+_COOKIE = 10  # the option code of RFC 7873
 _QNAME = 0xC000 | HEADER.size  # a pointer to the name in the question
 
 
@@ -35,8 +51,8 @@ class Ede:
 
     def option(self) -> bytes:
         """Return the EDNS option, its text cut at a whole character."""
-        text = self.text.encode()[:_EDE_TEXT].decode(errors="ignore").encode()
-        return struct.pack("!HHH", _EDE, len(text) + 2, self.code) + text
+        text = self.text.encode()[:EDE_TEXT].decode(errors="ignore").encode()
+        return struct.pack("!HHH", EDE, len(text) + 2, self.code) + text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,7 @@ def build(
     authenticated: bool = False,
 ) -> bytes:
     """Build a reply of at most `limit` octets; what does not fit becomes TC=1 with question and OPT (RFC 2181 9)."""
-    opt = _opt(query.edns, rcode, edes)
+    opt = _opt(query.edns, rcode, edes, query.cookie)
     # A client that set neither AD nor DO does not know the bit (RFC 6840 section 5.8).
     wants_ad = query.flags & AD or query.dnssec_ok
     flags = QR | RA | (query.flags & (RD | CD)) | (AD if authenticated and wants_ad else 0) | (rcode & 0xF)
@@ -75,7 +91,7 @@ def build(
     if size > limit:
         flags, body = (flags | TC) & ~AD, Body()
         if HEADER.size + len(query.question) + len(opt) > limit:
-            opt = _opt(query.edns, rcode, ())
+            opt = _opt(query.edns, rcode, (), query.cookie)
     additionals = body.additionals + bool(opt)
     header = HEADER.pack(query.id, flags, 1, body.answers, body.authorities, additionals)
     return b"".join((header, query.question, body.data, opt))
@@ -89,11 +105,13 @@ def reject(rejection: Rejection) -> bytes:
     return HEADER.pack(rejection.id, flags, *counts) + rejection.question + opt
 
 
-def _opt(edns: Edns | None, rcode: int, edes: tuple[Ede, ...]) -> bytes:
+def _opt(edns: Edns | None, rcode: int, edes: tuple[Ede, ...], cookie: bytes = b"") -> bytes:
     """Return our OPT record for a client that sent one, nothing for one that did not (RFC 6891 section 7)."""
     if edns is None:
         return b""
     options = b"".join(ede.option() for ede in edes)
+    if cookie:
+        options = QUESTION_TAIL.pack(_COOKIE, len(cookie)) + cookie + options
     ttl = (rcode >> 4) << 24 | (DO if edns.do else 0)
     return b"\0" + RECORD.pack(Qtype.OPT, OUR_UDP_SIZE, ttl, len(options)) + options
 
@@ -120,6 +138,13 @@ def negative_body(query: Query, ttl: int, zone: bytes = b"") -> Body:
     owner = _QNAME + (len(query.name) - len(zone) if zone else 0)
     rdata = _SOA_NAMES + struct.pack("!IIIII", 1, 3600, 600, 86400, ttl)
     return Body(record(Qtype.SOA, ttl, rdata, owner), authorities=1)
+
+
+def truncated(query: Query) -> bytes:
+    """Build a reply that tells the client to come back over TCP, which nobody can do under another's address."""
+    reply = bytearray(build(query, Rcode.NOERROR, Body(), limit=TCP_SIZE))
+    reply[2] |= TC >> 8
+    return bytes(reply)
 
 
 def refusal(query: Query, rcode: Rcode, *, limit: int, ede: Ede | None = None) -> bytes:

@@ -5,19 +5,20 @@ import errno
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 
 import structlog
 
 from schoolgate_dns.config import DnsConfig, Endpoint
+from schoolgate_dns.fast import FastPath
 from schoolgate_dns.lookup import Lookup
-from schoolgate_dns.ports import DnsCounters
+from schoolgate_dns.ports import DnsCounters, DnsRecorder
+from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.resolver import Resolver
-from schoolgate_dns.tcp import TcpListener, bind_tcp
+from schoolgate_dns.tcp import Seats, TcpListener, bind_tcp
 from schoolgate_dns.udp import UdpListener, bind_udp
 from schoolgate_dns.upstream import Upstreams
-from schoolgate_policy.ports import Clock, PolicySource, Recorder
+from schoolgate_policy.ports import Clock, PolicySource
 
 _log = structlog.get_logger("schoolgate.dns")
 _PORT_TRIES = 16
@@ -30,7 +31,7 @@ class DnsServer:
         self,
         config: DnsConfig,
         source: PolicySource,
-        recorder: Recorder,
+        recorder: DnsRecorder,
         counters: DnsCounters,
         clock: Clock,
         *,
@@ -39,9 +40,20 @@ class DnsServer:
         self._config = config
         self._recorder = recorder
         self._counters = counters
-        self._lookup = Lookup(config, Upstreams(config, counters), recorder, counters, monotonic)
+        self._source = source
+        self._clock = clock
+        upstreams = Upstreams(config, counters)
+        self._lookup = Lookup(config, upstreams, recorder, counters, monotonic)
+        self._quick = QuickLookup(config, self._lookup, upstreams, counters, recorder)
         self._resolver = Resolver(
-            config, source=source, recorder=recorder, counters=counters, clock=clock, lookup=self._lookup
+            config,
+            source=source,
+            recorder=recorder,
+            counters=counters,
+            clock=clock,
+            lookup=self._lookup,
+            quick=self._quick,
+            monotonic=monotonic,
         )
         self._listeners: list[UdpListener | TcpListener] = []
         self._addresses: list[Endpoint] = []
@@ -58,13 +70,13 @@ class DnsServer:
             OSError: an address or port cannot be had; the message is one line that says which. Nothing is left bound.
 
         """
-        pairs = _bind_all(self._config.listen)
-        open_by_client: Counter[str] = Counter()
+        pairs = _bind_all(self._config.listen, shared=self._config.shared_ports)
+        seats = Seats(self._config)
         for udp, tcp in pairs:
             host, port = udp.getsockname()[:2]
             self._addresses.append((host, port))
-            datagrams = UdpListener(udp, self._resolver, self._counters, self._recorder)
-            streams = TcpListener(tcp, self._resolver, self._config, self._counters, open_by_client)
+            datagrams = UdpListener(udp, self._fast_path(), self._quick, self._counters, self._recorder)
+            streams = TcpListener(tcp, self._resolver, self._config, self._counters, seats, self._recorder)
             await streams.start()
             datagrams.start()
             self._listeners += (datagrams, streams)
@@ -75,20 +87,32 @@ class DnsServer:
                 remedy="set dns.upstreams",
             )
 
+    def _fast_path(self) -> FastPath:
+        return FastPath(
+            self._config,
+            source=self._source,
+            recorder=self._recorder,
+            counters=self._counters,
+            clock=self._clock,
+            lookup=self._lookup,
+            resolver=self._resolver,
+        )
+
     async def stop(self) -> None:
         """Stop listening, close connections, give up what waits; harmless when not started."""
         for listener in self._listeners:
             await listener.close()
         self._listeners.clear()
         self._addresses.clear()
+        self._quick.close()
         await self._lookup.close()
 
 
-def _bind_all(listen: tuple[Endpoint, ...]) -> list[tuple[socket.socket, socket.socket]]:
+def _bind_all(listen: tuple[Endpoint, ...], *, shared: bool) -> list[tuple[socket.socket, socket.socket]]:
     pairs: list[tuple[socket.socket, socket.socket]] = []
     with contextlib.ExitStack() as undo:
         for host, port in listen:
-            pair = _bind_pair(host, port)
+            pair = _bind_pair(host, port, shared=shared)
             for sock in pair:
                 undo.callback(sock.close)
             pairs.append(pair)
@@ -96,12 +120,12 @@ def _bind_all(listen: tuple[Endpoint, ...]) -> list[tuple[socket.socket, socket.
     return pairs
 
 
-def _bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+def _bind_pair(host: str, port: int, *, shared: bool) -> tuple[socket.socket, socket.socket]:
     """Bind one port for both transports; port 0 is any port that both can have."""
     for _ in range(_PORT_TRIES):
-        udp = _or_explain("udp", host, port)
+        udp = _or_explain("udp", host, port, shared=shared)
         try:
-            return udp, _or_explain("tcp", host, udp.getsockname()[1])
+            return udp, _or_explain("tcp", host, udp.getsockname()[1], shared=shared)
         except OSError as error:
             udp.close()
             if port or error.errno != errno.EADDRINUSE:
@@ -109,9 +133,10 @@ def _bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     raise OSError(errno.EADDRINUSE, f"cannot listen on {host}: found no port free for both udp and tcp")
 
 
-def _or_explain(transport: str, host: str, port: int) -> socket.socket:
+def _or_explain(transport: str, host: str, port: int, *, shared: bool) -> socket.socket:
     try:
-        return bind_udp(host, port) if transport == "udp" else bind_tcp(host, port)
+        bind = bind_udp if transport == "udp" else bind_tcp
+        return bind(host, port, shared=shared)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         raise OSError(error.errno, f"cannot listen on {host} port {port} ({transport}): {reason}") from error

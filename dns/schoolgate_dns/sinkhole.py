@@ -1,15 +1,17 @@
 """What a blocked name resolves to, and how long any answer may be believed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 
 from schoolgate_dns.config import DnsConfig
+from schoolgate_dns.explanation import explanation, wants_structure
 from schoolgate_dns.query import Query
-from schoolgate_dns.reply import Body, Ede, EdeCode, address_body, build, negative_body
+from schoolgate_dns.reply import Body, address_body, build, negative_body
 from schoolgate_dns.wire import Qtype, Rcode
 from schoolgate_policy.decision import Attempt, Decision, Reason
-from schoolgate_policy.model import Inspection
+from schoolgate_policy.model import Inspection, School, Strength
 from schoolgate_policy.names import IPAddress
 
 _OPENED = frozenset({Reason.EXCEPTION, Reason.ALWAYS_ALLOW})
@@ -21,13 +23,17 @@ _SETTLED = frozenset({Reason.OTHERWISE, Reason.ALWAYS_ALLOW})
 class Ruling:
     """An attempt, the decision on it, and what a DNS answer needs to know beside it.
 
-    `inspection` is the network's, None where the network is unknown. `via_alias` says that not the name asked for
-    was judged, but one that the answer leads to.
+    `inspection` and `safe_search` are the network's. `denied` says that the name, when blocked, shall not exist
+    rather than lead to a page: the ways round the filter, which programs try, and which give up at once when there
+    is no such name. `via_alias` says that not the name asked for was judged, but one that the answer leads to.
     """
 
     attempt: Attempt
     decision: Decision
     inspection: Inspection | None
+    school: School
+    safe_search: Mapping[str, Strength]
+    denied: bool = False
     via_alias: bool = False
 
     def forbids_alias(self, target: "Ruling") -> bool:
@@ -56,14 +62,6 @@ class Ruling:
         return max(1, min(config.policy_ttl, left))
 
 
-def explanation(ruling: Ruling) -> Ede:
-    """Return the extended error of a block: network, the rule's line, and the reason in the policy's words."""
-    decision = ruling.decision
-    where = ", ".join(part for part in (decision.network, decision.source) if part)
-    via = f" (alias of {decision.host})" if ruling.via_alias else ""
-    return Ede(EdeCode.BLOCKED, f"{where}: {decision.message}{via}" if where else f"{decision.message}{via}")
-
-
 def page_address(query: Query, config: DnsConfig, local: IPAddress) -> IPAddress | None:
     """Return where the block page is for the family the query asks for; None where that family has none.
 
@@ -85,15 +83,17 @@ def blocked_reply(
     """Build the answer to a blocked name.
 
     Where the school's devices can show a block page (`needed`, `all`) addresses lead to it, and everything else,
-    HTTPS and SVCB above all, does not exist, so that no client finds another way to connect. Where nothing is
-    opened (`names`) the name itself does not exist.
+    HTTPS and SVCB above all, does not exist, so that no client finds another way to connect. A client that takes
+    structured errors shows those, and gets no forged address. Where nothing is opened (`names`) the name itself does
+    not exist, and neither does a way round the filter anywhere.
     """
     ttl = min(config.policy_ttl, ruling.lease(now, config))
     rcode, body = Rcode.NXDOMAIN, Body()
-    if ruling.inspection in {Inspection.NEEDED, Inspection.ALL}:
+    if ruling.inspection in {Inspection.NEEDED, Inspection.ALL} and not ruling.denied:
         rcode = Rcode.NOERROR
-        address = page_address(query, config, local)
+        address = None if wants_structure(query) else page_address(query, config, local)
         body = address_body(address, ttl) if address else Body()
     if not body.answers:
         body = negative_body(query, ttl)
-    return build(query, rcode, body, limit=limit, edes=(explanation(ruling),))
+    why = explanation(query, ruling.decision, ruling.school, via_alias=ruling.via_alias)
+    return build(query, rcode, body, limit=limit, edes=(why,))

@@ -53,15 +53,16 @@ class Qtype(IntEnum):
 
 
 IN = 1
+_NO_NAME = b"\xff\xff\xff\xff"  # read as part of a name: a pointer forwards, which is an error
 
 
 class WireError(ValueError):
     """Bytes that are no DNS message; the text says where they stop being one."""
 
 
-def read_name(message: bytes, offset: int) -> tuple[bytes, int]:
+def read_name(message: bytes | bytearray, offset: int) -> tuple[bytes, int]:
     """Return the name at `offset` uncompressed, in wire form, and the offset behind it (RFC 1035 section 4.1.4)."""
-    labels: list[bytes] = []
+    labels: list[bytes | bytearray] = []
     size, end, jumps, piece = 1, -1, 0, offset
     while True:
         if offset >= len(message):
@@ -120,16 +121,21 @@ class Record(NamedTuple):
 
 
 def read_records(message: bytes, offset: int) -> list[Record]:
-    """Return all records behind the question section, which ends at `offset`, in message order."""
+    """Return all records behind the question section, which ends at `offset`, in message order.
+
+    An owner's name that is read out of some record's TTL is a WireError, see `without_ttls`.
+    """
     counts = HEADER.unpack_from(message)[3:]
+    steady = bytearray(message)
     found: list[Record] = []
     for section, count in enumerate(counts, start=1):
         for _ in range(count):
             start = offset
-            owner, offset = read_name(message, offset)
+            owner, offset = read_name(steady, offset)
             if offset + RECORD.size > len(message):
                 raise WireError("a record runs over the end")
-            rtype, rclass, ttl, length = RECORD.unpack_from(message, offset)
+            rtype, rclass, ttl, length = RECORD.unpack_from(steady, offset)
+            steady[offset + 4 : offset + 8] = _NO_NAME
             rdata_at = offset + RECORD.size
             if rdata_at + length > len(message):
                 raise WireError("a record's data run over the end")
@@ -142,6 +148,18 @@ def read_records(message: bytes, offset: int) -> list[Record]:
             )
             offset = rdata_at + length
     return found
+
+
+def without_ttls(message: bytes, records: list[Record]) -> bytearray:
+    """Return the message for reading names in it, with every TTL made unreadable as part of one.
+
+    TTLs change with every telling. A name whose pointer leads into one would be one name when it is judged and
+    another when the client reads it.
+    """
+    steady = bytearray(message)
+    for record in records:
+        steady[record.ttl_at : record.ttl_at + 4] = _NO_NAME
+    return steady
 
 
 @dataclass(frozen=True, slots=True)

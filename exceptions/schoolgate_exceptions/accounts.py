@@ -175,6 +175,32 @@ class Accounts:
             self._note(connection, actor, "account.roles", changed)
             return changed
 
+    def follow_groups(
+        self, connection: Connection, email: str, name: str, wanted: frozenset[Role]
+    ) -> Account | None:
+        """Give an account the roles of its groups, and make it where there is none; None for nobody's, and closed ones."""
+        try:
+            account: Account | None = self.by_email(connection, email)
+        except NotFound:
+            account = None
+        holdings = tuple(
+            Holding(role) for role in sorted(wanted) if role.is_assignable and role is not Role.DEPUTY
+        )
+        if account is None:
+            if not holdings:
+                return None
+            account = self._add(connection, email, name or email, holdings)
+            self._note(connection, SYSTEM, "account.made", account)
+            return account
+        if account.closed_at is not None:
+            return None
+        kept = tuple(holding for holding in account.holdings if holding.role is Role.DEPUTY)
+        if set(account.holdings) != {*holdings, *kept}:
+            self._set_roles(connection, account.number, (*holdings, *kept))
+            account = self.get(connection, account.number)
+            self._note(connection, SYSTEM, "account.roles", account)
+        return account
+
     def close(self, actor: Actor, email: str) -> None:
         """Close an account: its sessions end, what it did stays."""
         self.require(actor)

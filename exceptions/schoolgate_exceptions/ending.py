@@ -16,7 +16,7 @@ from schoolgate_exceptions.publisher import Publisher, ends_soon
 from schoolgate_exceptions.reviewing import MOST_NOTE
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.tables import requests
-from schoolgate_exceptions.workflow import GRANTED, OPEN, Action
+from schoolgate_exceptions.workflow import GRANTED, OPEN, Action, State
 
 _AHEAD = timedelta(days=3)
 
@@ -51,6 +51,7 @@ class Ending:
 
         """
         said = Said(note=words("note", note, MOST_NOTE))
+        until = until.replace(microsecond=0)  # the file knows seconds
         with self._office.write() as connection:
             request = repository.get(connection, name)
             grant = request.grant
@@ -68,7 +69,11 @@ class Ending:
         """Expire what has ended and what nobody decided in time; return how many. Each is a step of its own."""
         with self._office.read() as connection:
             now = self._office.now()
-            over = sa.and_(requests.c.state.in_(GRANTED), requests.c.grant_until <= now)
+            decided = {
+                *GRANTED,
+                State.RECOMMENDED,
+            }  # what was recommended for a time that is over cannot be had
+            over = sa.and_(requests.c.state.in_(decided), requests.c.grant_until <= now)
             late = sa.and_(
                 requests.c.state.in_(OPEN),
                 sa.or_(
@@ -113,12 +118,15 @@ class Ending:
             request, now = repository.by_number(connection, number), self._office.now()
             if request.state.is_over:
                 return False
-            ends = (
-                request.grant.until
-                if request.state.is_granted and request.grant
-                else repository.lapse_before(request, self._office.limits.undecided)
-            )
-            if ends is None or ends > now:
+            if not _is_over(request, now, self._office.limits.undecided):
                 return False
             self._desk.move(connection, request, Action.EXPIRE, SYSTEM)
             return True
+
+
+def _is_over(request: AccessRequest, now: datetime, undecided: timedelta) -> bool:
+    """Whether what was granted or recommended has ended, or nobody has decided in time."""
+    ends = request.grant.until if request.grant and request.state is not State.UNDER_REVIEW else None
+    if ends is not None and ends <= now:
+        return True
+    return request.state.is_open and repository.lapse_before(request, undecided) <= now

@@ -7,6 +7,7 @@ from schoolgate_exceptions.errors import InvalidInput
 
 LEAST = 12
 _MOST = 200
+_TELLING = 4  # letters of a name that make a password guessable
 _OBVIOUS = ("password", "passw0rd", "schoolgate", "qwertyuiop", "1234567890", "letmein", "welcome")
 
 _hasher = PasswordHasher()  # RFC 9106's second recommended choice: 64 MiB, three passes, four lanes
@@ -25,7 +26,8 @@ def check_new(password: str, email: str) -> None:
         raise InvalidInput(password=f"use {LEAST} characters or more; three words are easy to remember")
     if len(password) > _MOST:
         raise InvalidInput(password=f"use {_MOST} characters or fewer")
-    if email.partition("@")[0].casefold() in lowered or any(word in lowered for word in _OBVIOUS):
+    name = email.partition("@")[0].casefold()
+    if (len(name) >= _TELLING and name in lowered) or any(word in lowered for word in _OBVIOUS):
         raise InvalidInput(password="choose one that is harder to guess; three random words are good")  # noqa: S106
     if len(set(lowered)) < LEAST // 2:
         raise InvalidInput(password="use more different characters")  # noqa: S106

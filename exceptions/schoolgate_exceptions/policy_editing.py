@@ -41,7 +41,10 @@ class PolicyEditing:
         """Return everything that is wrong with a text, warnings too; empty where it could be saved as it is."""
         file = self._office.policy_file
         return parse_policy(
-            text.encode(), file.name, self._office.policy.catalogue, reader_below(file.parent)
+            text.encode(),
+            file.name,
+            self._office.policy.catalogue,
+            reader_below(file.parent, self._office.state),
         )[1]
 
     def save(self, actor: Actor, text: str, version: str, why: str) -> Written:

@@ -52,7 +52,9 @@ def preview(office: Office, request: AccessRequest, grant: Grant) -> Preview:
     )
     lines = tuple(diff)[2:]
     folder = office.policy_file.parent
-    policy, issues = parse_policy(new, office.policy_file.name, office.policy.catalogue, reader_below(folder))
+    policy, issues = parse_policy(
+        new, office.policy_file.name, office.policy.catalogue, reader_below(folder, office.state)
+    )
     problem = "" if policy else next(str(one) for one in issues if one.severity is Severity.ERROR)
     return Preview(lines, found, version, problem)
 

@@ -1,5 +1,7 @@
 """Reviewing: what the e-safety officer (and the DSL) does with a request before the headteacher sees it."""
 
+from dataclasses import replace
+
 from schoolgate_exceptions import repository
 from schoolgate_exceptions.desk import Desk, Said
 from schoolgate_exceptions.errors import InvalidInput, NotAllowed, NotGranted
@@ -157,16 +159,8 @@ class Reviewing:
         if grant.until is None and (opens or grant.rule is None):
             raise InvalidInput(until="say when it ends")
         reason = words("reason", grant.reason, _MOST_REASON, least=1)
-        clean = Grant(
-            grant.targets,
-            grant.whom,
-            grant.until,
-            reason,
-            grant.starts,
-            grant.during,
-            grant.verdict,
-            grant.rule,
-        )
+        ends = grant.until.replace(microsecond=0) if grant.until else None  # the file knows seconds
+        clean = replace(grant, reason=reason, until=ends)
         against = [
             one.message
             for one in objections(request, clean, self._office.engine, self._office.now())

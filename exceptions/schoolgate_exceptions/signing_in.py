@@ -9,7 +9,7 @@ from schoolgate_exceptions import passwords
 from schoolgate_exceptions.accounts import Account, Accounts
 from schoolgate_exceptions.errors import NotFound, SignInFailed, TooMany
 from schoolgate_exceptions.office import Office
-from schoolgate_exceptions.roles import ANYBODY, Actor
+from schoolgate_exceptions.roles import ANYBODY, Actor, Role
 from schoolgate_exceptions.sessions import Sessions, Signed
 from schoolgate_exceptions.tables import accounts, sign_ins
 
@@ -41,8 +41,13 @@ class SigningIn:
             )
             return signed
 
-    def by_provider(self, email: str, provider: str) -> Signed:
+    def by_provider(
+        self, email: str, provider: str, name: str = "", roles: frozenset[Role] | None = None
+    ) -> Signed:
         """Sign in whom the school's own provider vouches for; its second factor is the provider's business.
+
+        `roles` are those of the provider's groups: where there are any an account is made on the first sign-in, and
+        each sign-in sets them anew, deputies with their dates aside. None: roles are given in the portal.
 
         Raises:
             SignInFailed: there is no open account of this address.
@@ -50,6 +55,8 @@ class SigningIn:
         """
         with self._office.write() as connection:
             account = self._find(connection, email)
+            if roles is not None:
+                account = self._people.follow_groups(connection, email, name, roles)
             if account is None:
                 raise SignInFailed(f"there is no account for {email}; ask the e-safety officer for one")
             signed = self._sessions.open(connection, account, second_factor=True)

@@ -1,22 +1,23 @@
 """`PolicyFile` → `Policy`: resolves every name and instant, and reports what does not fit together."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schoolgate_policy.decision import Verdict
-from schoolgate_policy.errors import PolicyIssue
+from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
 from schoolgate_policy.holiday import bank_holidays
+from schoolgate_policy.lists.section import ListReader, locked_lists, opens_through_list, read_lists, specs_of
+from schoolgate_policy.lists.spec import ListContent
 from schoolgate_policy.model import (
     Catalogue,
+    Category,
     Device,
-    HostSet,
     Inspection,
     Limits,
-    LockedList,
     MinimumAge,
     Network,
     Policy,
@@ -37,7 +38,6 @@ from schoolgate_policy.schema import (
     CalendarSection,
     DaysSection,
     ExceptionSection,
-    ListSection,
     RuleSection,
     ScheduleSection,
     ServiceSection,
@@ -46,8 +46,6 @@ from schoolgate_policy.schema import (
 from schoolgate_policy.suffix import is_public_suffix
 from schoolgate_policy.validate import Parsed, suggest
 from schoolgate_policy.yaml_text import Document, KeyPath
-
-type ListReader = Callable[[str], HostSet]
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -65,13 +63,16 @@ class Builder:
         self._catalogue = catalogue
         self._read_list = read_list
         self._version = version
+        self._lists: list[ListContent] = []
         self._calendars: dict[str | None, Calendar] = {}  # by name; None is the school's own
 
     def build(self) -> Policy:
         """Put the policy together; use it only if `issues` is empty."""
         file = self._file
         zone = self._zone()
+        self._catalogue = self._with_categories_of_lists()
         self._catalogue = self._with_own_services()
+        self._lists = read_lists(specs_of(file), self._read_list, self._note)
         networks = self._networks()
         devices = self._devices(networks)
         self._check_unknown_clients(networks)
@@ -101,8 +102,13 @@ class Builder:
             rules=tuple(self._rule(("rules", n), rule, schedules) for n, rule in enumerate(file.rules)),
             exceptions=tuple(self._exceptions(schedules)),
             states={name: self._state(name, section, schedules) for name, section in file.states.items()},
-            lists=self._lists(),
-            locked=tuple(self._locked()),
+            lists={
+                content.status.spec.name: content.hosts
+                for content in self._lists
+                if not content.status.spec.locked
+            },
+            locked=tuple(locked_lists(self._lists, file, self._source, self._note)),
+            list_status=tuple(content.status for content in self._lists),
             review=Review(**file.review.model_dump()) if file.review else None,
             limits=Limits(
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
@@ -112,6 +118,10 @@ class Builder:
 
     def _report(self, path: tuple[str | int, ...], message: str, *, at_key: bool = False) -> None:
         self.issues.append(self._document.issue(self._parsed.place(*path), message, at_key=at_key))
+
+    def _note(self, path: tuple[str, ...], message: str, severity: Severity) -> None:
+        issue = self._document.issue(self._parsed.place(*path), message)
+        self.issues.append(replace(issue, severity=severity))
 
     def _source(self, *path: str | int) -> str:
         place: KeyPath = self._parsed.place(*path)
@@ -129,6 +139,15 @@ class Builder:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._report(("school", "timezone"), f"unknown time zone `{name}`; a known one is Europe/London")
             return ZoneInfo("UTC")
+
+    def _with_categories_of_lists(self) -> Catalogue:
+        """Add the categories that only lists have: the school may block malware without us knowing a service of it."""
+        own = {
+            section.category: Category(section.category, section.category, f"the names of list {name}")
+            for name, section in self._file.lists.items()
+            if section.category is not None
+        }
+        return replace(self._catalogue, categories={**own, **self._catalogue.categories})
 
     def _with_own_services(self) -> Catalogue:
         services = dict(self._catalogue.services)
@@ -309,7 +328,9 @@ class Builder:
     def _check_never(self, path: tuple[str | int, ...], targets: tuple[Target, ...]) -> None:
         for number, target in enumerate(targets):
             for never in self._file.limits.never:
-                if reaches(never, target, self._catalogue):
+                if reaches(never, target, self._catalogue) or opens_through_list(
+                    never, target, self._lists, self._catalogue
+                ):
                     message = f"`{target}` may not be opened: `limits.never` names `{never}`"
                     self._report((*path, "allow", number), message)
 
@@ -436,28 +457,6 @@ class Builder:
             return ZoneInfo(self._file.school.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             return ZoneInfo("UTC")  # reported where the zone is read
-
-    def _lists(self) -> dict[str, HostSet]:
-        lists = {}
-        for name, section in self._file.lists.items():
-            hosts = self._read(("lists", name, "file"), section)
-            if hosts is not None:
-                lists[name] = hosts
-        return lists
-
-    def _locked(self) -> Iterable[LockedList]:
-        for name, section in self._file.locked.items():
-            hosts = self._read(("locked", name, "file"), section)
-            if hosts is not None:
-                yield LockedList(name, hosts, self._source("locked", name))
-
-    def _read(self, path: tuple[str, ...], section: ListSection) -> HostSet | None:
-        try:
-            return self._read_list(section.file)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self._report(path, f"`{section.file}` cannot be read: {reason}")
-            return None
 
     def _privacy(self) -> Privacy:
         given = {key: value for key, value in self._file.privacy.model_dump().items() if value is not None}

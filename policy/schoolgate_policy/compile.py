@@ -7,6 +7,7 @@ from datetime import datetime
 from schoolgate_policy.clients import Client
 from schoolgate_policy.decision import Decision, Reason, Verdict
 from schoolgate_policy.index import Index
+from schoolgate_policy.lists.spec import ListSpec
 from schoolgate_policy.model import (
     Device,
     LockedList,
@@ -119,6 +120,7 @@ class Compiled:
     never_inspect_mask: int
     networks: Mapping[str, Network]
     devices: Mapping[str, Device]
+    lists: Mapping[str, ListSpec]
 
     def profile(self, client: Client, sanction: ActiveSanction | None) -> Profile:
         """Work out which entries speak of a client."""
@@ -164,15 +166,22 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: st
         for target in entry.targets
     ]
     indexed += [(never_bit, target, True) for target in policy.never_inspect]
+    lists = {status.spec.name: status.spec for status in policy.list_status if not status.spec.locked}
+    categories = {name: spec.category for name, spec in lists.items() if spec.category is not None}
     return Compiled(
         entries=entries,
-        index=Index(indexed, policy.catalogue, policy.lists),
+        index=Index(indexed, policy.catalogue, policy.lists, categories),
         locked=policy.locked,
         sanctions={
             sanction.address: ActiveSanction(
                 sanction.ends,
                 sanction.reason,
-                Index([(0, target, True) for target in sanction.targets], policy.catalogue, policy.lists),
+                Index(
+                    [(0, target, True) for target in sanction.targets],
+                    policy.catalogue,
+                    policy.lists,
+                    categories,
+                ),
             )
             for sanction in sanctions
         },
@@ -180,6 +189,7 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: st
         never_inspect_mask=1 << never_bit,
         networks=policy.networks,
         devices=policy.devices,
+        lists=lists,
     )
 
 

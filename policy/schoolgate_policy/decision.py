@@ -79,6 +79,7 @@ class Decision:
     source: str | None = None  # `policy.yaml:41`
     service: str | None = None
     category: str | None = None
+    list: str | None = None  # the name of the list that brought the verdict about; never a locked one
     # A page below this host may be judged otherwise than the host: the verdict holds for the name only.
     path_decides: bool = False
     # The connection to this host is decrypted (given the network's `inspection` and `never_inspect`).

@@ -2,7 +2,7 @@
 
 The order of judgement; the first step that speaks decides:
 
-1. locked lists: illegal content, nobody can open it
+1. locked lists: illegal content, nobody can open it; a page of it only where TLS is opened
 2. `always_allow`
 3. a sanction on the device: only what a supervised pupil may reach
 4. the rules of the state that is switched on, such as an incident
@@ -30,10 +30,11 @@ from schoolgate_policy.names import canonical_host
 from schoolgate_policy.trail import Narrator
 
 _MOST_ADDRESSES = 65_536  # remembered clients; a school has thousands
-_MOST_DECISIONS = 50_000  # remembered decisions of one profile
+_MOST_DECISIONS = 16_384  # remembered decisions of one profile: about 7 MB
 _LOOK_AHEAD = timedelta(days=14)
 _LOOK_AHEAD_STEPS = 200
 
+type Group = tuple[str, tuple[str, ...], str | None, bool]  # network, devices, address if sanctioned, known
 type _Key = str | tuple[str, str]
 
 
@@ -53,6 +54,11 @@ class Engine:
     def identify(self, address: str) -> Client:
         """Return who an address is: its network and devices."""
         return self._directory.identify(address)
+
+    def group(self, address: str) -> Group:
+        """Return what all clients have in common that this engine judges alike; every client has one group."""
+        client = self._directory.identify(address)
+        return client.network, client.devices, self._sanctioned(client), client.known
 
     def decide(self, attempt: Attempt) -> Decision:
         """Judge one attempt; answered from memory while an earlier verdict on the same still holds."""
@@ -92,7 +98,7 @@ class Engine:
         """Find what applies to an address; clients with the same network and devices share one profile."""
         client = self._directory.identify(address)
         sanction = self._compiled.sanctions.get(client.address)
-        key = client.network, client.devices, client.address if sanction else None
+        key = client.network, client.devices, self._sanctioned(client)
         profile = self._profiles.get(key)
         if profile is None:
             profile = self._profiles[key] = self._compiled.profile(client, sanction)
@@ -100,6 +106,9 @@ class Engine:
             self._by_address.clear()
         self._by_address[address] = profile
         return profile
+
+    def _sanctioned(self, client: Client) -> str | None:
+        return client.address if client.address in self._compiled.sanctions else None
 
     def _judge(self, profile: Profile, attempt: Attempt) -> Decision:
         at = attempt.at if attempt.at.tzinfo is UTC else attempt.at.astimezone(UTC)
@@ -116,9 +125,28 @@ class Engine:
                 profile.network.id,
                 profile.device,
             )
-        if self._compiled.locked and any(part.hosts.covers(host) for part in self._compiled.locked):
-            return self._decision(profile, host, at, Hits(0, 0, None), Verdict.BLOCK, Reason.LOCKED)
-        return self._judge_entries(profile, host, attempt.path, at)
+        pages = False
+        for part in self._compiled.locked:
+            if part.hosts.covers(host):
+                return self._locked(profile, host, at)
+            if part.pages is not None and part.pages.below(host):
+                pages = True
+                if attempt.path is not None and part.pages.covers(host, attempt.path):
+                    return self._locked(profile, host, at)
+        decision = self._judge_entries(profile, host, attempt.path, at)
+        return self._with_locked_pages(profile, decision, attempt.path) if pages else decision
+
+    def _locked(self, profile: Profile, host: str, at: datetime) -> Decision:
+        return self._decision(profile, host, at, Hits(0, 0, None), Verdict.BLOCK, Reason.LOCKED)
+
+    def _with_locked_pages(self, profile: Profile, decision: Decision, path: str | None) -> Decision:
+        """Have a site with locked pages inspected wherever the network can be, whatever `never_inspect` says of it."""
+        undecided = path is None and not decision.blocked
+        return replace(
+            decision,
+            path_decides=decision.path_decides or undecided,
+            open_tls=profile.network.inspection is not Inspection.NAMES,
+        )
 
     def _judge_entries(self, profile: Profile, host: str, path: str | None, at: datetime) -> Decision:
         hits = self._compiled.index.look_up(host, path)
@@ -160,6 +188,7 @@ class Engine:
                 entry.verdict,
                 entry.reason,
                 entry=entry,
+                through=hits.list_of(bit),
                 until=until,
                 page=maybe_page,
             )
@@ -181,14 +210,17 @@ class Engine:
         reason: Reason,
         *,
         entry: Entry | None = None,
+        through: str | None = None,
         until: datetime | None = None,
         page: bool = False,
     ) -> Decision:
         service = hits.service
+        spec = self._compiled.lists.get(through) if through else None
+        message = entry.message if entry else profile.message(reason, verdict)
         return Decision(
             verdict=verdict,
             reason=reason,
-            message=entry.message if entry else profile.message(reason, verdict),
+            message=spec.reason if spec and spec.reason and verdict is Verdict.BLOCK else message,
             at=at,
             valid_until=until,
             host=host,
@@ -198,7 +230,8 @@ class Engine:
             exception=entry.exception if entry else None,
             source=entry.source if entry else profile.source(reason),
             service=service.id if service else None,
-            category=service.category if service else None,
+            category=service.category if service else spec.category if spec else None,
+            list=through,
             path_decides=page,
             open_tls=self._opens_tls(profile, hits, verdict, page=page),
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -152,6 +153,22 @@ def parse_duration(text: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def parse_https_url(text: str) -> str:
+    """Read the address of a list: https, and no password in it."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+    except ValueError as error:
+        raise problem(f"`{text}` is no URL: {error}") from None
+    if parts.username or parts.password:
+        raise problem("a URL with a user name or password; policy.yaml is no place for secrets")
+    if parts.scheme != "https":
+        raise problem(f"`{text}` is no https URL; what travels in the clear can be changed on its way")
+    if not host or not text.isascii() or any(character.isspace() for character in text):
+        raise problem(f"`{text}` is no URL such as https://lists.example/hosts.txt")
+    return text
+
+
 def parse_target(text: str) -> Target:
     """Read a target: service id, `category:ID`, `list:NAME`, name, name with path, or `everything`."""
     for kind in (TargetKind.CATEGORY, TargetKind.LIST):
@@ -261,6 +278,7 @@ Negatable = Annotated[
     tuple[str, bool], *_parsed(parse_negatable, {"type": "string", "examples": ["lessons", "not lessons"]})
 ]
 HostName = Annotated[str, *_parsed(_host, {"type": "string", "format": "hostname"})]
+HttpsUrl = Annotated[str, *_parsed(parse_https_url, {"type": "string", "format": "uri"})]
 
 
 class _OneOrMore:
@@ -276,7 +294,22 @@ class _OneOrMore:
         return {"anyOf": [several["items"], several]}
 
 
+class _NothingIsEmpty:
+    """Marks a section that may be left empty: `iwf:` and nothing behind it; editors are told so too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: {} if value is None else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "null"}]}
+
+
 OneOrMore = _OneOrMore()
+NothingIsEmpty = _NothingIsEmpty()
 
 
 def _not_empty[T](items: list[T]) -> list[T]:

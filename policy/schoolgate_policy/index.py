@@ -5,12 +5,17 @@ returns the entries that match as an integer, lowest bit first in the order of j
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from schoolgate_policy.errors import InvalidPath
-from schoolgate_policy.model import Catalogue, HostSet, Service, Target, TargetKind
+from schoolgate_policy.lists.spec import HostSet
+from schoolgate_policy.model import Catalogue, Service, Target, TargetKind
 from schoolgate_policy.names import suffixes
 from schoolgate_policy.paths import canonical_path, is_below, is_canonical
+from schoolgate_policy.reach import is_within
+
+_NO_CATEGORIES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -31,6 +36,16 @@ class Hits:
     maybe: int
     service: Service | None
     shared: "tuple[Hits, ...]" = ()  # the same, once as each of the services that share the name
+    listed: tuple[
+        tuple[str, int], ...
+    ] = ()  # the lists that hold the host, and the entries that speak of each
+    by_name: int = 0  # the entries that hold for another cause than a list
+
+    def list_of(self, bit: int) -> str | None:
+        """Return the list through which an entry matched; None where it names the host by itself."""
+        if not self.listed or self.by_name & bit:
+            return None
+        return next((name for name, mask in self.listed if mask & bit), None)
 
 
 class Index:
@@ -41,6 +56,7 @@ class Index:
         entries: Iterable[tuple[int, Target, bool]],
         catalogue: Catalogue,
         lists: Mapping[str, HostSet],
+        list_categories: Mapping[str, str] = _NO_CATEGORIES,
     ) -> None:
         self._names: dict[str, _Name] = {}
         self._everything = 0
@@ -50,11 +66,23 @@ class Index:
         self._learn_services()
         by_list: dict[str, int] = {}
         for number, target, allows in entries:
-            if target.kind is TargetKind.LIST:
-                by_list[target.value] = by_list.get(target.value, 0) | 1 << number
-            else:
+            for name in self._lists_of(target, list_categories):
+                by_list[name] = by_list.get(name, 0) | 1 << number
+            if target.kind is not TargetKind.LIST:
                 self._add(1 << number, target, allows=allows)
-        self._lists = tuple((lists[name], mask) for name, mask in by_list.items())
+        self._lists = tuple((name, lists[name], mask) for name, mask in by_list.items())
+
+    def _lists_of(self, target: Target, categories: Mapping[str, str]) -> Iterable[str]:
+        """Return the lists that a target speaks of: the one it names, or those of its category."""
+        match target.kind:
+            case TargetKind.LIST:
+                return (target.value,)
+            case TargetKind.CATEGORY:
+                return [
+                    name for name, own in categories.items() if is_within(own, target.value, self._catalogue)
+                ]
+            case _:
+                return ()
 
     def _learn_services(self) -> None:
         """Note whose name each is, so that a verdict can say it whatever gave it."""
@@ -110,20 +138,27 @@ class Index:
                     maybe |= bit
             else:
                 sure |= _pages_hit(known.pages, path)
-        for hosts, mask in self._lists:
+        by_name = sure
+        listed: tuple[tuple[str, int], ...] = ()
+        for list_name, hosts, mask in self._lists:
             if hosts.covers(host):
                 sure |= mask
+                listed += ((list_name, mask),)
+        hits = Hits(sure, maybe & ~sure, service, (), listed, by_name)
         if service is None and len(sharers) > 1:
-            return Hits(sure, maybe & ~sure, None, self._as_each(sharers, sure, maybe))
-        return Hits(sure, maybe & ~sure, service)
+            return replace(hits, shared=self._as_each(sharers, hits))
+        return hits
 
-    def _as_each(self, sharers: tuple[Service, ...], sure: int, maybe: int) -> tuple[Hits, ...]:
+    def _as_each(self, sharers: tuple[Service, ...], hits: Hits) -> tuple[Hits, ...]:
         """Look at a shared name as each of its services would be looked at.
 
         A name that only one service of the catalogue marks as shared is needed by others that no policy names.
         """
-        masks = [(service, sure | self._service_masks.get(service.id, 0)) for service in sharers]
-        return tuple(Hits(mask, maybe & ~mask, service) for service, mask in masks)
+        masks = [(service, self._service_masks.get(service.id, 0)) for service in sharers]
+        return tuple(
+            Hits(hits.sure | mask, hits.maybe & ~mask, service, (), hits.listed, hits.by_name | mask)
+            for service, mask in masks
+        )
 
 
 def _pages_hit(pages: tuple[tuple[str, int, bool], ...], raw: str) -> int:

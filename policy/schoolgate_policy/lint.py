@@ -129,16 +129,6 @@ def _locked(policy: Policy) -> Iterator[Finding]:
             "no `locked:` lists: the lists of illegal content (IWF, police) are not supplied to this filter"
         )
         yield (), message, Severity.INFO
-    for part in policy.locked:
-        if not len(part.hosts):
-            yield (
-                ("locked", part.id),
-                "the list is empty: not supplied; nothing is blocked by it",
-                Severity.WARNING,
-            )
-    for name, hosts in policy.lists.items():
-        if not len(hosts):
-            yield ("lists", name), "the list is empty", Severity.WARNING
 
 
 def _always_allowed(policy: Policy) -> Iterator[Finding]:

@@ -1,16 +1,16 @@
 """From policy.yaml on disk to a `Policy`: the one place where reading, checking and building meet."""
 
 import hashlib
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from schoolgate_policy.build import Builder, ListReader
-from schoolgate_policy.catalogue_file import load_catalogue
+from schoolgate_policy.build import Builder
+from schoolgate_policy.catalogue_installed import load_installed
 from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
-from schoolgate_policy.hostset import parse_names
 from schoolgate_policy.lint import lint
-from schoolgate_policy.model import Catalogue, HostSet, Policy
+from schoolgate_policy.lists.library import ListLibrary
+from schoolgate_policy.lists.section import ListReader
+from schoolgate_policy.model import Catalogue, Policy
 from schoolgate_policy.validate import validate
 from schoolgate_policy.yaml_text import read_yaml
 
@@ -40,43 +40,43 @@ def _ordered(issues: list[PolicyIssue]) -> list[PolicyIssue]:
     return sorted(dict.fromkeys(issues), key=lambda issue: (issue.line, issue.column))
 
 
-def load_policy(path: Path, catalogue: Catalogue | None = None) -> Policy:
-    """Read, check and build the policy in a file.
+def load_policy(path: Path, catalogue: Catalogue | None = None, state: Path | None = None) -> Policy:
+    """Read, check and build the policy in a file; `state` has what was fetched of its lists.
 
     Raises:
         PolicyError: the file cannot be read or is no usable policy; it carries every issue.
 
     """
-    policy, issues = check_policy(path, catalogue)
+    policy, issues = check_policy(path, catalogue, state)
     if policy is None:
         raise PolicyError(tuple(issue for issue in issues if issue.severity is Severity.ERROR))
     return policy
 
 
 def check_policy(
-    path: Path, catalogue: Catalogue | None = None, *, today: date | None = None
+    path: Path,
+    catalogue: Catalogue | None = None,
+    state: Path | None = None,
+    *,
+    today: date | None = None,
 ) -> tuple[Policy | None, list[PolicyIssue]]:
-    """Read a policy and report everything found; with `today`, what `lint` finds in a policy without errors too."""
+    """Read a policy and report everything found; with `today`, what `lint` finds in a policy without errors too.
+
+    `state` has what was fetched of its lists, and the catalogue where a newer one was installed.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         return None, [PolicyIssue(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]
-    policy, issues = parse_policy(data, path.name, catalogue or load_catalogue(), reader_below(path.parent))
+    policy, issues = parse_policy(
+        data, path.name, catalogue or load_installed(state)[0], reader_below(path.parent, state)
+    )
     document = read_yaml(data, path.name)[0] if policy is not None and today is not None else None
     if policy is None or document is None or today is None:
         return policy, issues
     return policy, _ordered([*issues, *lint(policy, document, today)])
 
 
-def reader_below(folder: Path, used: list[Path] | None = None) -> Callable[[str], HostSet]:
-    """Return a reader of list files, relative to the folder of the policy; it notes in `used` what it was asked for."""
-
-    def read(name: str) -> HostSet:
-        if used is not None:
-            used.append(folder / name)
-        try:
-            return parse_names((folder / name).read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            raise ValueError("not UTF-8 text") from None
-
-    return read
+def reader_below(folder: Path, state: Path | None = None) -> ListReader:
+    """Return a reader of lists for the policy in a folder, who changes nothing in `state`, where lists are kept."""
+    return ListLibrary(folder, state, keeps=False).read

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
 
 from schoolgate_policy.decision import Verdict
+from schoolgate_policy.lists.spec import HostSet, ListStatus, PageSet
 from schoolgate_policy.schedule import Calendar, Schedule, When
 
 type IPNetwork = IPv4Network | IPv6Network
@@ -67,16 +67,6 @@ class Target:
                 return f"{self.kind}:{self.value}"
             case _:
                 return self.value + self.path
-
-
-class HostSet(Protocol):
-    """A named set of hosts too large for the policy itself: a block list."""
-
-    def covers(self, host: str) -> bool:
-        """Whether the canonical host, or any name above it, is listed."""
-        ...
-
-    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +184,12 @@ class PolicyException:
 
 @dataclass(frozen=True, slots=True)
 class LockedList:
-    """Hosts that nothing in the policy can open. Its entries are never shown to anybody."""
+    """Hosts and pages that nothing in the policy can open. Its entries are never shown to anybody."""
 
     id: str
     hosts: HostSet
     source: str
+    pages: PageSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +258,7 @@ class Policy:
     exceptions: tuple[PolicyException, ...]
     states: Mapping[str, State] = field(default_factory=dict)
     lists: Mapping[str, HostSet] = field(default_factory=dict)
+    list_status: tuple[ListStatus, ...] = ()  # of all lists, the locked ones too, in the order of the file
     locked: tuple[LockedList, ...] = ()
     review: Review | None = None
     limits: Limits = field(default_factory=Limits)

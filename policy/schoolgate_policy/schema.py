@@ -20,10 +20,12 @@ from schoolgate_policy.fields import (
     Days,
     Duration,
     HostName,
+    HttpsUrl,
     Integer,
     Name,
     Negatable,
     NotEmpty,
+    NothingIsEmpty,
     OneOrMore,
     Range,
     TargetField,
@@ -32,6 +34,7 @@ from schoolgate_policy.fields import (
     Words,
     problem,
 )
+from schoolgate_policy.lists.spec import Format
 from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Strength
 from schoolgate_policy.schedule import Season
 
@@ -203,12 +206,39 @@ class ExceptionSection(_Ruling):
     approved_by: Words | None = Field(None, description="Who approved it")
 
 
-class ListSection(Section):
-    """A block list in a file: one name a line, or the hosts format."""
+class _AnyList(Section):
+    """What lists and locked lists have in common."""
 
-    file: Words = Field(description="Path, from the folder of this file")
-    category: Name | None = Field(None, description="Which category its names belong to")
-    reason: Words | None = Field(None, description="Why, for whoever reads this file")
+    file: Words | None = Field(None, description="File or folder, from the folder of this file")
+    url: HttpsUrl | None = Field(None, description="Where it is fetched from; https only")
+    format: Format | None = Field(None, description="Its format; default: what it looks like")
+    licence: Words | None = Field(None, description="Under which terms the school uses it")
+    refresh: Duration | None = Field(None, description="How often `url` is fetched; default: every day")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "_AnyList":
+        if self.file is not None and self.url is not None:
+            raise problem("needs one of `file` and `url`, not both")
+        if self.refresh is not None and self.url is None:
+            raise problem("`refresh` has a place only beside `url`")
+        return self
+
+
+class ListSection(_AnyList):
+    """A list of hosts from a file, a folder or the web."""
+
+    category: Name | None = Field(None, description="The category its hosts belong to; a new one is made")
+    reason: Words | None = Field(None, description="Why they are blocked, instead of the rule's reason")
+
+    @model_validator(mode="after")
+    def _some_source(self) -> "ListSection":
+        if self.file is None and self.url is None:
+            raise problem("needs `file` or `url`")
+        return self
+
+
+class LockedSection(_AnyList):
+    """A list of illegal content, which nothing in this policy opens. Without `file` and `url`: not supplied."""
 
 
 class StateSection(Section):
@@ -286,9 +316,9 @@ class PolicyFile(Section):
         description="Services of the school's own, and changes to those of the catalogue",
     )
     lists: dict[Name, ListSection] = Field(
-        default_factory=dict, description="Block lists, for the target `list:NAME`"
+        default_factory=dict, description="Lists of hosts, for the target `list:NAME` and for their category"
     )
-    locked: dict[Name, ListSection] = Field(
+    locked: dict[Name, Annotated[LockedSection, NothingIsEmpty]] = Field(
         default_factory=dict, description="Lists of illegal content that nothing in this file can open"
     )
     always_allow: Annotated[list[TargetField], OneOrMore] = Field(

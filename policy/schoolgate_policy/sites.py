@@ -11,7 +11,8 @@ from enum import StrEnum
 from itertools import combinations
 
 from schoolgate_policy.compile import compile_policy
-from schoolgate_policy.model import HostSet, LockedList, Policy, Target, TargetKind
+from schoolgate_policy.lists.spec import HostSet
+from schoolgate_policy.model import LockedList, Policy, Target, TargetKind
 from schoolgate_policy.names import as_ip, suffixes
 from schoolgate_policy.paths import is_below
 

@@ -7,17 +7,19 @@ good file is kept in the state folder, so that a start with a broken file still 
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from watchfiles import DefaultFilter, awatch
 
-from schoolgate_policy.catalogue_file import load_catalogue
+from schoolgate_policy.catalogue_installed import installed_file, load_installed
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
-from schoolgate_policy.load import parse_policy, reader_below
+from schoolgate_policy.lists.library import ListLibrary
+from schoolgate_policy.load import parse_policy
 from schoolgate_policy.model import Catalogue, Policy, Sanction
 from schoolgate_policy.sanctions import parse_sanctions
 from schoolgate_policy.switch import parse_state
@@ -46,12 +48,13 @@ class _Read:
     policy: bytes
     sanctions: bytes
     state: bytes
-    lists: tuple[tuple[int, int], ...]  # modification time (ns) and size of each list file
+    catalogue: object  # the mark of the installed catalogue
+    lists: object  # the signatures of the lists
 
     @property
     def digest(self) -> str:
         return hashlib.sha256(
-            repr((self.policy, self.sanctions, self.state, self.lists)).encode()
+            repr((self.policy, self.sanctions, self.state, self.catalogue, self.lists)).encode()
         ).hexdigest()
 
 
@@ -70,9 +73,11 @@ class PolicyStore:
         self._good = state / "last-good" / path.name if state else None
         self._sanctions = state / "sanctions.json" if state else None
         self._state = state / "state.json" if state else None
-        self._catalogue: Catalogue = load_catalogue()
-        self._lists: tuple[Path, ...] = ()
+        self._installed = state
+        self._catalogue: tuple[object, Catalogue, tuple[PolicyIssue, ...]] | None = None  # with its mark
+        self._library = ListLibrary(path.parent, state)
         self._seen = ""
+        self._one_at_a_time = threading.Lock()  # a signal may come while a change is being read
         self._engine: Engine
         self._first()
 
@@ -91,6 +96,10 @@ class PolicyStore:
 
         Without `force`, nothing happens while the files are the same as last time.
         """
+        with self._one_at_a_time:
+            return self._reload(force=force)
+
+    def _reload(self, *, force: bool) -> bool:
         try:
             read = self._read()
         except OSError as error:
@@ -102,8 +111,7 @@ class PolicyStore:
             engine, issues = self._build(read)
         except PolicyError as error:
             return self._reject(error.issues)
-        self._take(read, engine, issues)
-        return True
+        return self._take(read, engine, issues)
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Follow the files until `stop` is set; changes are in force well within a second."""
@@ -111,7 +119,7 @@ class PolicyStore:
             await asyncio.to_thread(self.reload, force=False)
 
     def _changes(self, stop: asyncio.Event) -> AsyncIterator[object]:
-        folders = {self._path.parent, *(path.parent for path in self._lists)}
+        folders = {self._path.parent, *self._library.folders()}
         if self._sanctions is not None:
             folders.add(self._sanctions.parent)
         return awatch(
@@ -137,41 +145,57 @@ class PolicyStore:
             return
         self._take(read, engine, issues)
 
-    def _take(self, read: _Read, engine: Engine, issues: tuple[PolicyIssue, ...]) -> None:
-        self._seen = read.digest
+    def _take(self, read: _Read, engine: Engine, issues: tuple[PolicyIssue, ...]) -> bool:
+        """Put a policy in force; return False, and say so, where an old copy stands for one of its lists."""
+        self._seen = replace(read, lists=self._library.noted()).digest
         self._engine = engine
         self._listener.policy_loaded(engine.policy, (*issues, *self._keep(read.policy)))
+        if not any(status.refused for status in engine.policy.list_status):
+            return True
+        refused = tuple(issue for issue in issues if "refused: " in issue.message)
+        return self._reject(refused)
 
     def _last_good(self, issues: tuple[PolicyIssue, ...]) -> Engine:
         """Fall back to the copy of the last good policy, or give up with the reasons."""
         if self._good is None or not self._good.is_file():
             self._listener.policy_rejected(issues, kept=None)
             raise PolicyError(issues)
-        engine, _ = self._build(_Read(self._good.read_bytes(), *self._control_bytes(), ()))
+        engine, _ = self._build(
+            _Read(self._good.read_bytes(), *self._control_bytes(), self._catalogue_mark(), ())
+        )
         self._listener.policy_loaded(engine.policy, ())
         self._listener.policy_rejected(issues, kept=engine.policy.version)
         return engine
 
     def _read(self) -> _Read:
-        marks = tuple(
-            (mark.st_mtime_ns, mark.st_size) for path in self._lists if (mark := _stat(path)) is not None
-        )
-        return _Read(self._path.read_bytes(), *self._control_bytes(), marks)
+        mark = self._catalogue_mark()
+        return _Read(self._path.read_bytes(), *self._control_bytes(), mark, self._library.current())
+
+    def _catalogue_mark(self) -> tuple[int, int] | None:
+        """Tell one installed catalogue from the next by its time (ns) and size."""
+        try:
+            found = installed_file(self._installed).stat() if self._installed else None
+        except OSError:
+            return None
+        return (found.st_mtime_ns, found.st_size) if found else None
+
+    def _catalogue_for(self, mark: object) -> tuple[Catalogue, tuple[PolicyIssue, ...]]:
+        if self._catalogue is None or self._catalogue[0] != mark:
+            self._catalogue = (mark, *load_installed(self._installed))
+        return self._catalogue[1:]
 
     def _control_bytes(self) -> tuple[bytes, bytes]:
         return _bytes_of(self._sanctions), _bytes_of(self._state)
 
     def _build(self, read: _Read) -> tuple[Engine, tuple[PolicyIssue, ...]]:
-        folder = self._path.parent
-        used: list[Path] = []
-        read_list = reader_below(folder, used)
-        policy, issues = parse_policy(read.policy, self._path.name, self._catalogue, read_list)
+        self._library.start_over()
+        catalogue, warnings = self._catalogue_for(read.catalogue)
+        policy, issues = parse_policy(read.policy, self._path.name, catalogue, self._library.read)
         if policy is None:
             raise PolicyError(tuple(issue for issue in issues if issue.severity is Severity.ERROR))
-        self._lists = tuple(used)
         sanctions = self._parse_sanctions(read.sanctions, policy)
         state = parse_state(read.state, policy) if read.state else None
-        return Engine(policy, sanctions, state), tuple(issues)
+        return Engine(policy, sanctions, state), (*warnings, *issues)
 
     def _parse_sanctions(self, data: bytes, policy: Policy) -> tuple[Sanction, ...]:
         if not data or self._sanctions is None:
@@ -207,10 +231,3 @@ def _bytes_of(path: Path | None) -> bytes:
         return path.read_bytes() if path else b""
     except (FileNotFoundError, NotADirectoryError):
         return b""
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:
-        return None

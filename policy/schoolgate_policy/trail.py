@@ -7,6 +7,7 @@ from schoolgate_policy.clients import Client
 from schoolgate_policy.compile import Compiled, Entry, Profile
 from schoolgate_policy.decision import Attempt, Decision, Reason, Step, Verdict
 from schoolgate_policy.index import Hits
+from schoolgate_policy.lists.spec import Standing
 from schoolgate_policy.model import Policy
 
 _SHOWN_TARGETS = 4
@@ -57,7 +58,12 @@ class Narrator:
     def _locked(self) -> Step:
         matched = self.decision.reason is Reason.LOCKED
         count = len(self.compiled.locked)
-        because = "the host is on a locked list" if matched else f"on none of {count} locked lists"
+        missing = sum(
+            status.spec.locked and status.standing is Standing.NOT_SUPPLIED
+            for status in self.policy.list_status
+        )
+        absent = f" ({missing} not supplied)" if missing else ""
+        because = "it is on a locked list" if matched else f"on none of {count} locked lists{absent}"
         return Step("locked", "", matched=matched, because=because)
 
     def _always(self, hits: Hits) -> list[Step]:
@@ -94,7 +100,15 @@ class Narrator:
         scope = (
             f"{entry.verdict}s some page below the host" if maybe else f"{entry.verdict}s {_listed(entry)}"
         )
-        return True, f"{scope}{f', during {entry.when}' if entry.when.parts else ''}"
+        through = hits.list_of(1 << number)
+        return True, f"{scope}{self._list(through)}{f', during {entry.when}' if entry.when.parts else ''}"
+
+    def _list(self, name: str | None) -> str:
+        if name is None:
+            return ""
+        spec = self.compiled.lists.get(name)
+        reason = f": {spec.reason}" if spec and spec.reason else ""
+        return f" (it is on list {name}{reason})"
 
     def _not_now(self, entry: Entry, change: datetime | None) -> str:
         if entry.ends is not None and change is None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from schoolgate_policy.catalogue_file import load_catalogue
+from schoolgate_policy.catalogue_installed import load_installed
 from schoolgate_policy.errors import PolicyConflict, PolicyError, PolicyUnwritable, Severity
 from schoolgate_policy.history import SHORT, History, digest_of, line_changes
 from schoolgate_policy.load import parse_policy, reader_below
@@ -74,7 +74,9 @@ def edit_policy(
 
     """
     target = _followed(path, missing=create)
-    writer = _Writer(target, History(state / "history") if state else None, catalogue or load_catalogue())
+    writer = _Writer(
+        target, History(state / "history") if state else None, catalogue or load_installed(state)[0], state
+    )
     with _alone(target.parent, patience):
         while True:
             written = writer.attempt(edit, author, expect)
@@ -92,6 +94,7 @@ class _Writer:
     path: Path
     history: History | None
     catalogue: Catalogue
+    state: Path | None  # has the last good copies of its lists
 
     def attempt(self, edit: Edit, author: Author, expect: str | None) -> Written | None:
         """Make the change once; None where the file changed meanwhile and the change is to be made to that."""
@@ -129,7 +132,9 @@ class _Writer:
             )
 
     def _check(self, data: bytes) -> None:
-        policy, issues = parse_policy(data, self.path.name, self.catalogue, reader_below(self.path.parent))
+        policy, issues = parse_policy(
+            data, self.path.name, self.catalogue, reader_below(self.path.parent, self.state)
+        )
         if policy is None:
             raise PolicyError(tuple(issue for issue in issues if issue.severity is Severity.ERROR))
 

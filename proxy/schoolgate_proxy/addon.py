@@ -15,17 +15,19 @@ from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.proxy.mode_specs import TransparentMode
 
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.errors import InvalidHost
-from schoolgate_policy.names import as_ip, canonical_host, parse_address
+from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
+from schoolgate_proxy.gate.gate import Entrant, Gate
 from schoolgate_proxy.guard import guarded
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.layers import Closed, Kind, kind_of
+from schoolgate_proxy.pages import Pages
 from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.requests import Requests, private
+from schoolgate_proxy.tls_name import tls_name
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own
 
 _SWEEP_SECONDS = 1.0
@@ -50,6 +52,8 @@ class SchoolgateProxy:
         self._connections = Connections()
         self._upstream = Upstream(config.resolve, config.allowed_upstream, self._listening)
         self._requests = Requests(config, judge, counters, self._upstream, self._connections)
+        self._entrants: dict[str, Entrant] = {}
+        self.gate: Gate | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     # -- life --------------------------------------------------------------------------------------------------
@@ -64,6 +68,16 @@ class SchoolgateProxy:
             self._sweeper.cancel()
             self._sweeper = None
 
+    def open_gate(self) -> Gate:
+        """Put a gate in front, which shares what is known about policy and upstreams; for its listeners to use."""
+        pages = Pages(self._config, self._judge, self._counters)
+        self.gate = Gate(self._config, self._judge, self._counters, self._upstream, pages)
+        return self.gate
+
+    def expect(self, client: str, entrant: Entrant) -> None:
+        """Learn, before mitmproxy announces a client by its id, what the gate knows about it."""
+        self._entrants[client] = entrant
+
     async def idle(self) -> None:
         """Wait until no connection is open."""
         await self._connections.none_open.wait()
@@ -71,6 +85,10 @@ class SchoolgateProxy:
     @guarded
     def client_connected(self, client: connection.Client) -> None:
         """Take a connection in, unless it was aimed at the redirect port itself."""
+        entrant = self._entrants.pop(client.id, None)
+        if entrant is not None:
+            self._enter(client, entrant)
+            return
         transparent = isinstance(client.proxy_mode, TransparentMode)
         arrival = Arrival(
             str(parse_address(client.peername[0])), self._networks.get(client.proxy_mode.full_spec)
@@ -85,11 +103,18 @@ class SchoolgateProxy:
             return
         conn.expect(self._config.undecided, lambda: None)
 
+    def _enter(self, client: connection.Client, entrant: Entrant) -> None:
+        """Take in a connection that came through the gate, which counts it and has checked where it was aimed."""
+        conn = Connection(entrant.arrival, entrant.door.listener, lambda: self.close(client), counted=True)
+        conn.connect_name, conn.split = entrant.connect_name, entrant.split
+        self._connections.opened(client.id, conn)
+        conn.expect(self._config.undecided, lambda: None)
+
     @guarded
     def client_disconnected(self, client: connection.Client) -> None:
         """Forget a connection."""
         conn = self._connections.closed(client.id)
-        if conn is not None:
+        if conn is not None and not conn.counted:
             self._counters.connection_closed(conn.listener)
 
     # -- what the bytes are ------------------------------------------------------------------------------------
@@ -159,32 +184,19 @@ class SchoolgateProxy:
 
     def _tls_name(self, data: tls.ClientHelloData, conn: Connection) -> str | None:
         """Return the canonical name a TLS connection is for, or None where it is refused whatever the policy says."""
-        sni = data.client_hello.sni
-        host = str(data.context.server.address[0]) if data.context.server.address else ""
-        technique: Technique | None = None
-        name: str | None = None
-        try:
-            name = canonical_host(sni or conn.connect_name or host)
-        except InvalidHost:
-            technique = Technique.ODD_HOST
-        alpn = data.client_hello.alpn_protocols
-        named = conn.connect_name if conn.connect_name and as_ip(conn.connect_name) is None else None
-        if conn.tls_name is not None:
-            technique = Technique.NON_HTTP_TLS  # TLS in TLS
-        elif b"dot" in alpn or b"doq" in alpn:
-            technique = Technique.DOT if b"dot" in alpn else Technique.DOQ
-        elif conn.listener == "explicit" and conn.connect_name is None:
-            technique = Technique.PROXY_PROTOCOL  # TLS to the proxy itself
-        elif named is not None and name != named:
-            technique = Technique.SNI_MISMATCH
-        if technique is not None:
-            self._judge.saw(technique, conn.arrival, name or host, conn.network)
-            return None
-        if conn.split:
-            self._judge.saw(Technique.SPLIT_HELLO, conn.arrival, name or host)
-        if sni is None and named is None:
-            self._judge.saw(Technique.NO_SNI, conn.arrival, name or host)
-        return name
+        address = data.context.server.address
+        found = tls_name(
+            data.client_hello.sni,
+            tuple(data.client_hello.alpn_protocols),
+            dialled=str(address[0]) if address else "",
+            connect_name=conn.connect_name,
+            to_the_proxy=conn.listener == "explicit" and conn.connect_name is None,
+            split=conn.split,
+            inside=conn.tls_name,
+        )
+        for technique in found.techniques:
+            self._judge.saw(technique, conn.arrival, found.label, conn.network)
+        return found.name
 
     async def _anchor(self, conn: Connection, name: str, port: int) -> Anchor | None:
         try:
@@ -270,7 +282,7 @@ class SchoolgateProxy:
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Remember an address that does not answer."""
         if isinstance(data.server.address, Anchor):
-            self._upstream.failed(data.server.address)
+            self._upstream.failed(data.server.address.dialled)
             self._counters.upstream_failed("connect")
 
     @guarded

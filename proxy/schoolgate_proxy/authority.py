@@ -11,6 +11,8 @@ from cryptography import x509
 from mitmproxy.certs import CertStore
 from mitmproxy.options import CONF_BASENAME
 
+from schoolgate_proxy.certificates import Authority, prepare_intermediate
+
 _KEY_BITS = 2048
 _LONGEST_NAME = 64  # RFC 5280 upper bounds: ub-common-name
 
@@ -33,6 +35,12 @@ def prepare(state: Path, school: str) -> Path:
                 path.chmod(0o600)
         _publish(folder, state / "ca.pem")
     return folder
+
+
+def intermediate(folder: Path, school: str) -> Authority:
+    """Return what signs the certificates of opened connections; see `certificates`."""
+    with _locked(folder):
+        return prepare_intermediate(folder / f"{CONF_BASENAME}-ca.pem", school)
 
 
 def upstream_roots(folder: Path, extra: Path | None) -> Path | None:

@@ -31,5 +31,11 @@ class ProxyConfig:
     """The only ports a client may name."""
     undecided: float = 5.0
     """Seconds until a connection that shows neither a whole ClientHello nor a whole request head is closed."""
+    most_per_client: int = 1000
+    """Connections of one address at a time; more are closed as they come. A browser has some 250."""
+    most_connections: int = 0
+    """Connections of everybody at a time; 0: as many as the limit of open files allows."""
+    share_ports: bool = False
+    """Let other processes listen on the same ports (SO_REUSEPORT): the workers of one box."""
     idle: int = 600
     """Seconds of silence until a connection is closed."""

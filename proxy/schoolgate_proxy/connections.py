@@ -33,6 +33,7 @@ class Connection:
     arrival: Arrival
     listener: str  # `explicit` or `transparent`
     close: Callable[[], None]
+    counted: bool = False  # by the gate
     connect_name: str | None = None  # canonical host of the CONNECT request
     tls_name: str | None = None  # canonical name the connection was decrypted for
     judged: tuple[Attempt, Decision] | None = None  # the name, where no request has been judged yet

@@ -5,6 +5,7 @@ from dataclasses import replace
 from schoolgate_policy.decision import Attempt, Decision, Point
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.model import Policy
+from schoolgate_policy.paths import is_canonical
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy.handling import Arrival
@@ -39,6 +40,12 @@ class Judge:
     def again(self, attempt: Attempt) -> Decision:
         """Return the verdict on the same attempt at this instant."""
         return self._source.engine.decide(replace(attempt, at=self._clock()))
+
+    def is_path_trick(self, attempt: Attempt) -> bool:
+        """Whether a blocked attempt spells its path so as to look like a page that is allowed."""
+        if attempt.path is None or is_canonical(attempt.path):
+            return False
+        return self.decide(replace(attempt, path=None)).path_decides
 
     def expired(self, decision: Decision) -> bool:
         """Whether the instant has come at which the decision may no longer be acted upon."""

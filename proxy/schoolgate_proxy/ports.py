@@ -11,7 +11,10 @@ type Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
 class Counters(Protocol):
-    """Takes note of what the proxy does; must return at once and never raise. Labels come from closed sets."""
+    """Takes note of what the proxy does; must return at once and never raise. Labels come from closed sets.
+
+    Called from two threads, the event loop's and the gate's, as the recorder is.
+    """
 
     def connection_opened(self, listener: str) -> None:
         """Count a client connection: `listener` is `explicit` or `transparent`."""
@@ -23,6 +26,14 @@ class Counters(Protocol):
 
     def connection_handled(self, network: str, handling: Handling) -> None:
         """Count what was done with a TLS connection once its name was judged."""
+        ...
+
+    def connection_passed(self, network: str, sent: int, received: int, seconds: float) -> None:
+        """Count the end of a connection that was relayed unread: octets from the client and to it, and its time."""
+        ...
+
+    def connection_turned_away(self, why: str) -> None:
+        """Count a connection closed unjudged: `client` (it has too many), `full` (we have), `late`."""
         ...
 
     def request_answered(self, network: str, status: int) -> None:
@@ -44,6 +55,12 @@ class Uncounted:
         """Do nothing."""
 
     def connection_handled(self, network: str, handling: Handling) -> None:
+        """Do nothing."""
+
+    def connection_passed(self, network: str, sent: int, received: int, seconds: float) -> None:
+        """Do nothing."""
+
+    def connection_turned_away(self, why: str) -> None:
         """Do nothing."""
 
     def request_answered(self, network: str, status: int) -> None:

@@ -1,21 +1,18 @@
 """Judges requests and answers those that go no further."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
-from schoolgate_policy.errors import InvalidHost
-from schoolgate_policy.names import as_ip, canonical_host
-from schoolgate_policy.paths import is_canonical
+from schoolgate_policy.names import as_ip
 from schoolgate_policy.technique import Technique
-from schoolgate_proxy import blockpage
+from schoolgate_proxy.blockpage import BlockResponse
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
 from schoolgate_proxy.guard import answer
-from schoolgate_proxy.handling import Handling, handling_of
 from schoolgate_proxy.judge import Judge
+from schoolgate_proxy.pages import Fields, Pages
 from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.request import Refusal, RequestHead, Target, read_target
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream
@@ -38,30 +35,20 @@ class Requests:
     ) -> None:
         self._config = config
         self._judge = judge
+        self._pages = Pages(config, judge, counters)
         self._counters = counters
         self._upstream = upstream
         self._connections = connections
 
     def connect(self, flow: http.HTTPFlow, conn: Connection) -> bool:
         """Judge a CONNECT request: True where it may go on to be judged by what is inside."""
-        try:
-            host = canonical_host(flow.request.host)
-        except InvalidHost as error:
-            self._refuse(flow, conn, Refusal(400, str(error), Technique.ODD_HOST))
+        request = flow.request
+        name, decision, page = self._pages.connect(conn.arrival, request.host, request.port, _fields(flow))
+        conn.network = decision.network if decision else ""
+        if page is not None:
+            self._answer(flow, page)
             return False
-        port = flow.request.port
-        if port not in self._config.web_ports:
-            refusal = Refusal(403, f"port {port} is not open for the web", Technique.PROXY_PROTOCOL, host)
-            self._refuse(flow, conn, refusal)
-            return False
-        attempt = self._judge.attempt(conn.arrival, host)
-        decision = self._judge.decide(attempt)
-        conn.network = decision.network
-        # A page can be shown inside TLS that is opened, and on plain HTTP.
-        if decision.blocked and port != 80 and handling_of(decision) is Handling.REFUSE:
-            self._block(flow, attempt, decision)
-            return False
-        conn.connect_name = host
+        conn.connect_name = name
         return True
 
     async def head(self, flow: http.HTTPFlow, conn: Connection) -> None:
@@ -93,10 +80,7 @@ class Requests:
         """Name the ways round the filter in a request that the engine blocks."""
         if fronted:
             yield Technique.FRONTING
-        if (
-            not is_canonical(attempt.path or "/")
-            and self._judge.decide(replace(attempt, path=None)).path_decides
-        ):
+        if self._judge.is_path_trick(attempt):
             yield Technique.PATH_TRICK
 
     async def _forward(
@@ -153,7 +137,9 @@ class Requests:
             return await self._upstream.anchor(target.host, target.port)
         except NameNotFound:
             self._counters.upstream_failed("name")
-            self._notice(flow, 502, "This site was not found", f"There is no site called {target.host}.")
+            lead = f"There is no site called {target.host}."
+            page = self._pages.notice(502, "This site was not found", lead, conn.network, _fields(flow))
+            self._answer(flow, page)
         except AddressRefused:
             self._counters.upstream_failed("address")
             refusal = Refusal(403, "this address is not on the internet", private(target.host), target.host)
@@ -171,40 +157,21 @@ class Requests:
         response.stream = True
 
     def _block(self, flow: http.HTTPFlow, attempt: Attempt, decision: Decision) -> None:
-        self._judge.acted(attempt, decision)
-        page = blockpage.render(
-            decision,
-            self._judge.policy,
-            now=attempt.at,
-            opens_at=self._judge.engine.opens_at(attempt),
-            ask_url=self._config.ask_url(attempt, decision) if self._config.ask_url else None,
-            accept=flow.request.headers.get("accept", ""),
-            sec_fetch_dest=flow.request.headers.get("sec-fetch-dest", ""),
-        )
-        self._answer(flow, page, decision.network)
+        self._answer(flow, self._pages.blocked(attempt, decision, _fields(flow)))
 
     def _refuse(self, flow: http.HTTPFlow, conn: Connection, refusal: Refusal) -> None:
-        self._judge.saw(refusal.technique, conn.arrival, refusal.host, conn.network)
-        self._notice(
-            flow, refusal.status, "This request was refused", refusal.message.capitalize() + ".", conn.network
-        )
+        self._answer(flow, self._pages.refused(refusal, conn.arrival, conn.network, _fields(flow)))
 
-    def _notice(self, flow: http.HTTPFlow, status: int, title: str, lead: str, network: str = "") -> None:
-        page = blockpage.render_notice(
-            status,
-            title,
-            lead,
-            self._judge.policy.school.name,
-            accept=flow.request.headers.get("accept", ""),
-            sec_fetch_dest=flow.request.headers.get("sec-fetch-dest", ""),
-        )
-        self._answer(flow, page, network)
-
-    def _answer(self, flow: http.HTTPFlow, page: blockpage.BlockResponse, network: str) -> None:
-        self._counters.request_answered(network, page.status)
+    @staticmethod
+    def _answer(flow: http.HTTPFlow, page: BlockResponse) -> None:
         answer(flow, page)
         if _may_be_long(flow.request) and flow.killable:
             flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+
+
+def _fields(flow: http.HTTPFlow) -> Fields:
+    headers = flow.request.headers
+    return headers.get("accept", ""), headers.get("sec-fetch-dest", "")
 
 
 def private(host: str) -> Technique:

@@ -6,21 +6,21 @@ import errno
 import os
 from dataclasses import dataclass
 
-from mitmproxy import certs, options
-from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
+from mitmproxy import options
+from mitmproxy.addons import core, next_layer, proxyserver
 from mitmproxy.master import Master
 
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_proxy import authority
 from schoolgate_proxy.addon import SchoolgateProxy
+from schoolgate_proxy.certificates import Leaves
 from schoolgate_proxy.config import ProxyConfig
+from schoolgate_proxy.gate import mode as _mode_of_the_gate  # noqa: F401 - mitmproxy finds the mode once it is loaded
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.ports import Address, Counters
+from schoolgate_proxy.tls import SchoolTls
 
-_CERTIFICATES = 5000  # forged certificates kept in memory; mitmproxy's own 100 are too few for a school
 _STOP_SECONDS = 5.0
-
-certs.CertStore.STORE_CAP = _CERTIFICATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ class ProxyServer:
     ) -> None:
         self._config = config
         self._judge = Judge(source, recorder, clock)
-        self._networks = {_mode("transparent", at): network for network, at in config.transparent.items()}
+        self._networks = {_mode(f"gate:{network}", at): network for network, at in config.transparent.items()}
         self._addon = SchoolgateProxy(config, self._judge, counters, self._networks)
+        self._gate = self._addon.open_gate()
         self._proxyserver = proxyserver.Proxyserver()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
         self._master: Master | None = None
         self._task: asyncio.Task[None] | None = None
@@ -63,14 +64,16 @@ class ProxyServer:
 
         """
         folder = authority.prepare(self._config.state, self._judge.policy.school.name)
+        leaves = Leaves(authority.intermediate(folder, self._judge.policy.school.name))
         roots = authority.upstream_roots(folder, self._config.upstream_ca)
         started = _Started()
         master = Master(self._options(str(folder), str(roots) if roots else None))
         # Ours comes before NextLayer, which would otherwise choose a protocol on the first byte.
         _add(master, core.Core(), self._proxyserver, self._addon)
-        _add(master, next_layer.NextLayer(), tlsconfig.TlsConfig(), started)
+        _add(master, next_layer.NextLayer(), SchoolTls(leaves), started)
         _set(master, connection_strategy="lazy", validate_inbound_headers=True, store_streamed_bodies=False)
         self._master = master
+        self._gate.start(asyncio.get_running_loop())
         self._task = asyncio.get_running_loop().create_task(master.run(), name="mitmproxy")
         waiter = asyncio.ensure_future(started.event.wait())
         await asyncio.wait([self._task, waiter], return_when=asyncio.FIRST_COMPLETED)
@@ -91,6 +94,7 @@ class ProxyServer:
         if master is None or task is None:
             return
         await self._proxyserver.servers.update([])
+        self._gate.stop()
         handlers = list(self._proxyserver.connections.values())
         for handler in handlers:
             for io in list(handler.transports.values()):
@@ -108,7 +112,7 @@ class ProxyServer:
         await asyncio.sleep(0.01)  # lets the closed transports of the last connections go
 
     def _options(self, confdir: str, roots: str | None) -> options.Options:
-        modes = [_mode("regular", address) for address in self._config.explicit]
+        modes = [_mode("gate", address) for address in self._config.explicit]
         return options.Options(
             mode=[*modes, *self._networks],
             confdir=confdir,

@@ -6,6 +6,7 @@ anything is dialled: private, link-local, loopback, multicast and reserved range
 
 import asyncio
 import socket
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -81,7 +82,10 @@ def is_public(address: IPAddress) -> bool:
 
 
 class Upstream:
-    """Looks names up, remembers the answers for half a minute, and hands out only addresses that may be dialled."""
+    """Looks names up, remembers the answers for half a minute, and hands out only addresses that may be dialled.
+
+    Everything but `known` and `failed` belongs to the event loop's thread.
+    """
 
     def __init__(
         self,
@@ -92,34 +96,47 @@ class Upstream:
         self._resolve: Resolve = resolve or system_resolve
         self._allowed = allowed
         self._own_listeners = own_listeners
-        self._cache: OrderedDict[tuple[str, int], tuple[float, Anchor]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int], tuple[float, tuple[Address, ...]]] = OrderedDict()
         self._failed: OrderedDict[Address, float] = OrderedDict()  # until when each is avoided
 
-    async def anchor(self, name: str, port: int) -> Anchor:
-        """Return the address for a canonical host.
+    def known(self, name: str, port: int) -> tuple[Address, ...]:
+        """Return the remembered addresses that have not failed of late, best first; empty: look the name up.
+
+        May be asked from any thread.
+        """
+        now = time.monotonic()
+        until, usable = self._cache.get((name, port), (0.0, ()))
+        if until <= now:
+            return ()
+        if not self._failed:
+            return usable
+        return tuple(address for address in usable if not self._avoided(address, now))
+
+    async def find(self, name: str, port: int) -> tuple[Address, ...]:
+        """Look a canonical host up: the addresses that may be dialled, those that failed of late last.
 
         Raises:
             NameNotFound: it has none, or the resolver did not answer within five seconds.
             AddressRefused: all it has are private, reserved or our own.
 
         """
-        now = asyncio.get_running_loop().time()
-        known = self._cache.get((name, port))
-        if known is not None and known[0] > now and not self._avoided(known[1].dialled, now):
-            return known[1]
         found = await self._look_up(name, port)
-        usable = [address for address in found if self._may_dial(address)]
+        usable = tuple(address for address in found if self._may_dial(address))
         if not usable:
             raise AddressRefused(f"{name} has only addresses that may not be reached from here")
-        fresh = [address for address in usable if not self._avoided(address, now)]
-        anchor = Anchor(name, port, (fresh or usable)[0])
-        self._remember((name, port), now + _CACHE_SECONDS, anchor)
-        return anchor
+        now = time.monotonic()
+        self._remember((name, port), now + _CACHE_SECONDS, usable)
+        return tuple(sorted(usable, key=lambda address: self._avoided(address, now)))
 
-    def failed(self, anchor: Anchor) -> None:
+    async def anchor(self, name: str, port: int) -> Anchor:
+        """Return the address to dial for a canonical host; raises as `find` does."""
+        addresses = self.known(name, port) or await self.find(name, port)
+        return Anchor(name, port, addresses[0])
+
+    def failed(self, address: Address) -> None:
         """Note that an address did not answer: for half a minute another is tried first, where there is one."""
-        self._failed[anchor.dialled] = asyncio.get_running_loop().time() + _CACHE_SECONDS
-        self._failed.move_to_end(anchor.dialled)
+        self._failed[address] = time.monotonic() + _CACHE_SECONDS
+        self._failed.move_to_end(address)
         if len(self._failed) > _CACHE_SIZE:
             self._failed.popitem(last=False)
 
@@ -137,8 +154,8 @@ class Upstream:
             raise NameNotFound(f"{name} has no address")
         return found
 
-    def _remember(self, key: tuple[str, int], until: float, anchor: Anchor) -> None:
-        self._cache[key] = (until, anchor)
+    def _remember(self, key: tuple[str, int], until: float, usable: tuple[Address, ...]) -> None:
+        self._cache[key] = (until, usable)
         self._cache.move_to_end(key)
         if len(self._cache) > _CACHE_SIZE:
             self._cache.popitem(last=False)

@@ -45,12 +45,12 @@ def read_settings(file: Path | None, state: Path | None = None) -> "Settings":
     return settings.model_copy(update={"state": state}) if state else settings
 
 
-def read_policy(file: Path) -> "Policy":
-    """Read the policy, or leave with a line for each mistake."""
+def read_policy(file: Path, state: Path | None = None) -> "Policy":
+    """Read the policy, or leave with a line for each mistake; `state` has what was fetched of its lists."""
     from schoolgate_policy.errors import PolicyError
     from schoolgate_policy.load import load_policy
 
     try:
-        return load_policy(file)
+        return load_policy(file, state=state or read_settings(None).state)
     except PolicyError as error:
         refuse(error.issues)

@@ -1,5 +1,7 @@
 """`schoolgate dns`, `proxy`, `portal`: one part alone, as systemd starts them."""
 
+import os
+import sys
 from pathlib import Path
 
 import typer
@@ -42,11 +44,19 @@ def _serve(name: str, policy: Path, state: Path | None, settings_file: Path | No
     from schoolgate.app import PARTS
     from schoolgate.parent import end_with_parent
     from schoolgate.part import CannotStart, Ended, serve
+    from schoolgate.workers import WORKER, run_workers
     from schoolgate_policy.errors import PolicyError
 
     end_with_parent()
+    worker = os.environ.pop(WORKER, "")
     settings = read_settings(settings_file, state)
     writer = logs.configure(settings.log.level, name)
+    if worker:
+        settings = settings.of_worker(int(worker))
+    elif name == "dns" and settings.dns.workers > 1:
+        code = run_workers(settings, sys.argv[1:])
+        writer.close()
+        raise typer.Exit(code)
     try:
         asyncio.run(serve(PARTS[name], settings, policy, writer))
     except PolicyError as error:

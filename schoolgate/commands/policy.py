@@ -15,7 +15,10 @@ from schoolgate.commands.options import (
     DEFAULT_POLICY,
     AsJson,
     PolicyFile,
+    SettingsFile,
+    StateFolder,
     read_policy,
+    read_settings,
     refuse,
 )
 
@@ -45,7 +48,9 @@ def check(
 
     if not file.is_file():
         refuse([f"{file}: no such file"])
-    policy, issues = check_policy(file, today=datetime.now().astimezone().date())
+    policy, issues = check_policy(
+        file, state=read_settings(None).state, today=datetime.now().astimezone().date()
+    )
     if as_json:
         typer.echo(json.dumps([asdict(issue) for issue in issues], ensure_ascii=False, indent=2))
     else:
@@ -78,6 +83,8 @@ def explain(
     ] = "",
     at: Annotated[str, typer.Option("--at", help="When, such as 2026-11-23T10:15; default: now.")] = "",
     policy: PolicyFile = DEFAULT_POLICY,
+    state: StateFolder = None,
+    settings: SettingsFile = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +92,7 @@ def explain(
     from schoolgate.explain import InvalidQuestion, as_mapping, as_text, parse_question
     from schoolgate_policy.engine import Engine
 
-    engine = Engine(read_policy(policy))
+    engine = Engine(read_policy(policy, read_settings(settings, state).state))
     if url == "-":
         raise typer.Exit(_explain_many(engine, typer.get_text_stream("stdin"), address, at))
     try:

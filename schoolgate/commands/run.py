@@ -56,7 +56,7 @@ def _check_policy(policy: Path, settings: "Settings") -> None:
 
     if (settings.state / "last-good" / policy.name).is_file():
         return
-    usable, issues = check_policy(policy)
+    usable, issues = check_policy(policy, state=settings.state)
     if usable is None:
         refuse(issue for issue in issues if issue.severity is Severity.ERROR)
 

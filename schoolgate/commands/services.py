@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schoolgate.commands.options import AsJson, refuse
+from schoolgate.commands.options import AsJson, read_settings, refuse
 
 if TYPE_CHECKING:
     from schoolgate_policy.model import Catalogue, Service
@@ -19,11 +19,11 @@ def services(
     as_json: AsJson = False,
 ) -> None:
     """List what the catalogue knows; exit 1 if it does not know NAME."""
-    from schoolgate_policy.catalogue_file import load_catalogue
+    from schoolgate_policy.catalogue_installed import load_installed
     from schoolgate_policy.errors import PolicyError
 
     try:
-        catalogue = load_catalogue()
+        catalogue, _ = load_installed(read_settings(None).state)
     except PolicyError as error:
         refuse(error.issues)
     found, near = _find(catalogue, name)

@@ -1,26 +1,40 @@
 """A sinkhole on loopback with a stand-in upstream behind it, driven from outside by real sockets."""
 
 import asyncio
+import copy
+import os
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from dnslib import QTYPE, RR, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
 
-from schoolgate_dns import DnsConfig, DnsServer
+from schoolgate_dns import DnsConfig, DnsServer, Upstream
 from schoolgate_policy.decision import Attempt, Decision, Reason, Verdict
+from schoolgate_policy.engine import Engine
+from schoolgate_policy.load import load_policy
 from schoolgate_policy.model import Inspection
 from schoolgate_policy.names import suffixes
 
 STAFF, PUPIL, GUEST = "127.0.10.5", "127.0.20.5", "127.0.30.5"
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def enter(namespace: str) -> None:
+    """Move the calling thread, and the sockets it makes from now on, into a network namespace."""
+    with Path("/run/netns", namespace).open() as handle:
+        os.setns(handle.fileno(), os.CLONE_NEWNET)
 
 
 class FakeEngine:
@@ -29,10 +43,35 @@ class FakeEngine:
     def __init__(self) -> None:
         self.table: dict[str, dict] = {}
         self.broken = False
+        self._last, self._view = "", self
         networks = {"staff": Inspection.NEEDED, "pupils": Inspection.ALL, "guests": Inspection.NAMES}
         self.policy = SimpleNamespace(
-            networks={name: SimpleNamespace(inspection=kind) for name, kind in networks.items()}
+            networks={
+                name: SimpleNamespace(inspection=kind, safe_search={}) for name, kind in networks.items()
+            },
+            school=SimpleNamespace(
+                name="Test School", contacts={"e_safety_officer": "esafety@school.example"}
+            ),
+            catalogue=SimpleNamespace(
+                categories={
+                    one: SimpleNamespace(id=one, parent=parent)
+                    for one, parent in (
+                        ("circumvention", None),
+                        ("doh", "circumvention"),
+                        ("private-relay", "circumvention"),
+                        ("social-network", None),
+                    )
+                }
+            ),
         )
+
+    @property
+    def in_force(self) -> "FakeEngine":
+        """This engine; after each change of its table another object, as after a reload."""
+        if repr(self.table) != self._last:
+            self._last, self._view = repr(self.table), copy.copy(self)
+        self._view.__dict__.update(broken=self.broken, policy=self.policy)
+        return self._view
 
     def block(self, name: str, *, networks=("staff", "pupils", "guests"), **fields) -> None:
         self.table[name] = {"verdict": Verdict.BLOCK, "reason": Reason.RULE, "networks": networks, **fields}
@@ -43,8 +82,12 @@ class FakeEngine:
     def identify(self, address: str):
         parts = address.split(".")
         return SimpleNamespace(
-            network={"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils")
+            network={"10": "staff", "30": "guests"}.get(parts[2] if len(parts) > 2 else "", "pupils"),
+            known=parts[0] == "127",
         )
+
+    def group(self, address: str):
+        return self.identify(address).network
 
     def decide(self, attempt: Attempt) -> Decision:
         if self.broken:
@@ -78,6 +121,11 @@ class FakeRecorder:
     def decision(self, attempt, decision) -> None:
         self.decisions.append((attempt, decision))
 
+    def repeated(self, point, batch) -> None:
+        for address, decision, times in batch:
+            attempt = Attempt(address, decision.host, decision.at, point=point)
+            self.decisions += [(attempt, decision)] * times
+
     def technique(self, technique, network, address, host) -> None:
         self.techniques.append((str(technique), network, address, host))
 
@@ -89,14 +137,14 @@ class FakeCounters:
     def __init__(self) -> None:
         self.seen: Counter = Counter()
 
-    def query(self, transport, rcode) -> None:
-        self.seen["query", str(transport), rcode] += 1
+    def query(self, transport, rcode, times=1) -> None:
+        self.seen["query", str(transport), rcode] += times
 
-    def dropped(self, transport) -> None:
-        self.seen["dropped", str(transport)] += 1
+    def dropped(self, transport, times=1) -> None:
+        self.seen["dropped", str(transport)] += times
 
-    def cache(self, outcome) -> None:
-        self.seen["cache", str(outcome)] += 1
+    def cache(self, outcome, times=1) -> None:
+        self.seen["cache", str(outcome)] += times
 
     def upstream(self, outcome, seconds) -> None:
         self.seen["upstream", str(outcome)] += 1
@@ -104,11 +152,17 @@ class FakeCounters:
     def forged(self) -> None:
         self.seen["forged"] += 1
 
+    def limited(self, limit) -> None:
+        self.seen["limited", str(limit)] += 1
+
 
 class StandIn(asyncio.DatagramProtocol):
     """An upstream that answers from zone-file lines, or from whatever `script` returns."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
+        self.host = host
+        self.context = context  # for TLS on the stream side
+        self.connections = 0
         self.zone: dict[tuple[str, str], str] = {}
         self.asked: list[tuple[str, str, str]] = []  # transport, name as spelt, type
         self.messages: list[bytes] = []
@@ -116,6 +170,7 @@ class StandIn(asyncio.DatagramProtocol):
         self.script: Callable[[DNSRecord, str], list[bytes] | bytes | None] | None = None
         self.delay: dict[str, float] = {}
         self.silent = False
+        self.hang_up = False  # after each message on a stream
         self.port = 0
         self._closers: list[Callable[[], None]] = []
 
@@ -165,10 +220,10 @@ class StandIn(asyncio.DatagramProtocol):
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(20):
-            transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+            transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
             port = transport.get_extra_info("sockname")[1]
             try:
-                server = await asyncio.start_server(self._stream, "127.0.0.1", port)
+                server = await asyncio.start_server(self._stream, self.host, port, ssl=self.context)
             except OSError:
                 transport.close()
                 continue
@@ -177,12 +232,20 @@ class StandIn(asyncio.DatagramProtocol):
             return
 
     async def _stream(self, reader, writer) -> None:
+        self.connections += 1
         try:
             while True:
                 data = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+                name = str(DNSRecord.parse(data).q.qname).rstrip(".").lower()
                 for answer in self.answers(data, "tcp"):
-                    writer.write(len(answer).to_bytes(2) + answer)
+                    framed = len(answer).to_bytes(2) + answer
+                    if name in self.delay:
+                        asyncio.get_running_loop().call_later(self.delay[name], writer.write, framed)
+                    else:
+                        writer.write(framed)
                 await writer.drain()
+                if self.hang_up:
+                    return
         except (EOFError, OSError):
             pass
         finally:
@@ -193,25 +256,47 @@ class StandIn(asyncio.DatagramProtocol):
             close()
 
 
+class Source:
+    """The policy source of a rig, whose tests change the policy as they go."""
+
+    def __init__(self, rig: "Rig") -> None:
+        self._rig = rig
+
+    @property
+    def engine(self):
+        engine = self._rig.engine
+        return engine.in_force if isinstance(engine, FakeEngine) else engine
+
+
 class Rig:
     """The sinkhole and its surroundings, on a loop in a thread of its own; tests are its clients."""
 
-    def __init__(self, upstreams: int = 1, **config) -> None:
+    def __init__(self, upstreams=1, endpoints=(), tls_names=(), namespace="", **config) -> None:
         self.engine = FakeEngine()  # Rig is the PolicySource
         self.recorder = FakeRecorder()
         self.counters = FakeCounters()
         self.now = START
         self.seconds = 0.0
-        self.upstreams = [StandIn() for _ in range(upstreams)]
+        self.upstreams = (
+            [StandIn() for _ in range(upstreams)] if isinstance(upstreams, int) else list(upstreams)
+        )
+        self._tls_names = tls_names
+        self._namespace = namespace
         self._settings = config
+        self._endpoints = endpoints  # beside those of the stand-ins
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         try:
             self.run(self._start())
         except BaseException:
             self.close()
             raise
+
+    def _serve(self) -> None:
+        if self._namespace:
+            enter(self._namespace)
+        self._loop.run_forever()
 
     @property
     def upstream(self) -> StandIn:
@@ -228,16 +313,24 @@ class Rig:
     async def _start(self) -> None:
         for upstream in self.upstreams:
             await upstream.start()
-        endpoints = tuple(("127.0.0.1", upstream.port) for upstream in self.upstreams)
+        names = dict(enumerate(self._tls_names))
+        endpoints = tuple(
+            Upstream(one.host, one.port, tls=one.context is not None, tls_name=names.get(number, ""))
+            for number, one in enumerate(self.upstreams)
+        )
+        endpoints += self._endpoints
+        if callable(zones := self._settings.get("zones", {})):
+            zones = zones(endpoints)
         settings = {
             "listen": (("127.0.0.1", 0),),
             "upstreams": endpoints,
             "udp_timeout": 0.4,
             **self._settings,
+            "zones": zones,
         }
         self.config = DnsConfig(**settings)
         self.server = DnsServer(
-            self.config, self, self.recorder, self.counters, lambda: self.now,
+            self.config, Source(self), self.recorder, self.counters, lambda: self.now,
             monotonic=lambda: self.seconds + time.monotonic(),
         )  # fmt: skip
         await self.server.start()
@@ -307,13 +400,80 @@ def edes(record: DNSRecord) -> list[tuple[int, str]]:
     ]
 
 
+SCHOOL = """\
+version: 1
+school:
+  name: Perryfields Primary PRU
+  timezone: Europe/London
+  bank_holidays: england
+  contacts: {e_safety_officer: esafety@perryfields.example}
+networks:
+  staff:  {people: staff, addresses: [10.10.0.0/16, 127.0.10.0/24], inspection: needed, otherwise: allow}
+  pupils:
+    people: pupil
+    addresses: [10.20.0.0/16, 127.0.20.0/24, "2a00:20::/64"]
+    inspection: all
+    otherwise: allow
+    safe_search: strict
+  guests: {people: guest, addresses: [127.0.30.0/24], inspection: names, otherwise: allow}
+unknown_clients: pupils
+calendar: {terms: [{name: autumn, from: 2026-09-02, to: 2026-12-18}]}
+schedules: {lessons: {days: mon-fri, at: ["08:50-10:30"], in: term}}
+rules:
+  - {block: [facebook, 1.1.1.1], reason: Not at school}
+  - {block: ["category:video"], for: [staff], during: [lessons], reason: Not in lessons}
+  - {block: ["category:circumvention"], reason: Ways round the filter are not allowed}
+"""
+
+
+def run_tool(rig, tool: str, *arguments: str, source: str = PUPIL, namespace: str = "") -> str:
+    """Run dig or kdig against a sinkhole, in the namespace of a client where one is named; return what it prints."""
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} is not installed")
+    host, port = rig.address
+    command = [tool, *([] if any(one.startswith("@") for one in arguments) else [f"@{host}"])]
+    command += [*([] if namespace else ["-p", str(port), "-b", source]), *arguments]
+    if namespace:
+        command = ["ip", "netns", "exec", namespace, *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+@pytest.fixture(scope="session")
+def school_policy(tmp_path_factory):
+    """A policy with the shipped catalogue: facebook blocked for all, ways round the filter too."""
+    path = tmp_path_factory.mktemp("school") / "policy.yaml"
+    path.write_text(SCHOOL)
+    return load_policy(path)
+
+
+@pytest.fixture
+def make_school(make_rig, school_policy):
+    """Make sinkholes under the real engine, each with a stand-in internet behind it."""
+
+    def make(upstreams=1, **settings) -> Rig:
+        rig = make_rig(upstreams, **settings)
+        rig.engine = Engine(school_policy)
+        for upstream in rig.upstreams:
+            upstream.add("school.example", "A", "school.example. 300 A 198.51.100.7")
+            upstream.add("school.example", "AAAA", "school.example. 300 AAAA 2001:db8::7")
+            upstream.add("big.example", "TXT", *(f'big.example. 300 TXT "{str(n) * 200}"' for n in range(10)))
+        return rig
+
+    return make
+
+
+@pytest.fixture
+def school(make_school):
+    return make_school()
+
+
 @pytest.fixture
 def make_rig():
     """Make sinkholes with their own settings; all are closed at the end."""
     rigs: list[Rig] = []
 
-    def make(**settings) -> Rig:
-        rigs.append(Rig(**settings))
+    def make(upstreams=1, **settings) -> Rig:
+        rigs.append(Rig(upstreams, **settings))
         return rigs[-1]
 
     yield make
@@ -329,4 +489,13 @@ def rig(make_rig):
 @pytest.fixture
 def dns():
     """Names that tests use: addresses of clients, and functions on messages."""
-    return SimpleNamespace(STAFF=STAFF, PUPIL=PUPIL, GUEST=GUEST, START=START, query=make_query, edes=edes)
+    return SimpleNamespace(
+        STAFF=STAFF,
+        PUPIL=PUPIL,
+        GUEST=GUEST,
+        START=START,
+        query=make_query,
+        edes=edes,
+        StandIn=StandIn,
+        run=run_tool,
+    )

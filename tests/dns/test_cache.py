@@ -46,8 +46,8 @@ def test_the_cache_is_bounded_by_octets():
 def test_what_is_too_old_is_forgotten():
     """Fresh on [0, lifetime), stale until the end of the stale window, then gone."""
     cache = Cache(10, 10**6, stale_seconds=50)
-    cache.put(query(b"\1x\0"), answer(), 1000.5)
-    seen = [cache.get(query(b"\1x\0"), now) for now in (1000.5, 1100.4, 1100.5, 1150.4, 1150.5)]
+    cache.put(query(b"\1x\0"), answer(), 1000)
+    seen = [cache.get(query(b"\1x\0"), now) for now in (1000, 1099, 1100, 1149, 1150)]
     assert [found and (found.age, found.stale) for found in seen] == [
         (0, False),
         (99, False),

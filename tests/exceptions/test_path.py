@@ -153,7 +153,15 @@ def test_nothing_decided_in_time(school, officer):
     school.clock.forward(minutes=1)
     assert school.service.ending.expire_due() == 1
     assert school.service.queue.case(officer, quick.id).request.state is State.EXPIRED
-    school.clock.forward(days=30)
+    later = school.ask("third.example", address=OTHER_PUPIL)
+    grant = replace(
+        school.service.queue.case(officer, later.id).grant, until=school.clock.at + timedelta(days=2)
+    )
+    school.service.reviewing.recommend(officer, later.id, grant, "for two days")
+    school.clock.forward(days=2)
+    assert school.service.ending.expire_due() == 1
+    assert school.service.queue.case(officer, later.id).request.state is State.EXPIRED
+    school.clock.forward(days=28)
     assert school.service.ending.expire_due() == 1
     assert school.service.queue.case(officer, slow.id).request.state is State.EXPIRED
     assert SYSTEM.name == "schoolgate"

@@ -163,7 +163,9 @@ def test_lists_that_hold_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "policy.yaml").write_text(HEAD + REVIEW + "locked: {iwf: {file: empty.txt}}\n" + USES)
     _, issues = check_policy(tmp_path / "policy.yaml", CATALOGUE, today=TODAY)
-    assert "locked.iwf: the list is empty: not supplied" in only([str(issue) for issue in issues], "locked")
+    assert "locked.iwf.file: not supplied: the list is empty" in only(
+        [str(issue) for issue in issues], "locked"
+    )
 
 
 def test_pages_that_cannot_be_seen() -> None:

@@ -1,5 +1,7 @@
 """What happens to an officer who slips: one line a mistake, with its place and what is right."""
 
+from pathlib import Path
+
 import pytest
 from policies import HEAD, problems_of
 
@@ -163,3 +165,31 @@ def test_yaml_is_read_as_version_1_2() -> None:
     assert problems_of(HEAD + body)
     text = HEAD.replace('["12:10-13:10"]', "[12:10-13:10]").replace("Test School", "NO")
     assert problems_of(text) == []
+
+
+def test_ten_thousand_rules_are_only_many() -> None:
+    """A very long policy costs in proportion: it is read, and its last rule decides."""
+    from datetime import UTC, datetime
+
+    from policies import policy_of
+
+    from schoolgate_policy.decision import Attempt
+    from schoolgate_policy.engine import Engine
+
+    body = "rules:\n" + "".join(
+        f"  - {{block: site{n}.example.org, for: pupils, reason: r{n}}}\n" for n in range(10_000)
+    )
+    engine = Engine(policy_of(body))
+    attempt = Attempt("10.20.0.5", "www.site9999.example.org", datetime(2026, 11, 23, tzinfo=UTC))
+    assert engine.decide(attempt).rule == 9_999
+
+
+def test_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
+    """A policy that is a circle of links cannot be read, and that is all."""
+    from schoolgate_policy.load import check_policy
+
+    path = tmp_path / "policy.yaml"
+    path.symlink_to(path)
+    policy, issues = check_policy(path)
+    assert policy is None
+    assert str(issues[0]).endswith("cannot be read: Too many levels of symbolic links")

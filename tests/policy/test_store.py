@@ -193,3 +193,29 @@ def test_a_list_file_is_followed(file: Path, heard: Heard, tmp_path: Path) -> No
     assert not store.reload(force=False)
     assert "line 1: `two words here` is neither one name nor" in str(heard.rejected[-1][0][0])
     assert blocked(store, "www.other.example")
+
+
+def test_an_installed_catalogue_is_taken_up(file: Path, heard: Heard, tmp_path: Path) -> None:
+    """Newer data on sites is in force with the next look at the files, and its loss brings back what ships."""
+    from schoolgate_policy.catalogue_file import load_catalogue, read_texts, shipped
+    from schoolgate_policy.catalogue_installed import installed_file
+    from schoolgate_policy.catalogue_update import pack
+
+    state = tmp_path / "state"
+    store = PolicyStore(file, state, heard)
+    assert not blocked(store, "facebook.example")
+    newer = pack(
+        (name, text.replace(load_catalogue().version, "2030-01-01")) for name, text in read_texts(shipped())
+    )
+    assert newer.count(b"facebook.com, facebook.de") == 1
+    installed = installed_file(state)
+    installed.parent.mkdir()
+    installed.write_bytes(
+        newer.replace(b"facebook.com, facebook.de", b"facebook.com, facebook.de, facebook.example")
+    )
+    assert store.reload(force=False)
+    assert blocked(store, "www.facebook.example")
+    installed.write_bytes(b"broken")
+    assert store.reload(force=False)
+    assert not blocked(store, "www.facebook.example")
+    assert "the installed catalogue is not used" in str(heard.warnings[-1])

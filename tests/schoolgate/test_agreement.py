@@ -121,7 +121,14 @@ def test_the_same_verdict_in_ten_thousand_cases(engine, tmp_path):
         clock, internet, metrics = Clock(), Internet(), Metrics("test")
         source, recorder = Source(engine), MetricsRecorder(metrics)
         await internet.start()
-        config = DnsConfig(upstreams=(internet.resolver,), private_allowed=LOOPBACK)
+        config = DnsConfig(
+            upstreams=(internet.resolver,),
+            private_allowed=LOOPBACK,
+            answer_unknown=True,
+            queries_per_second=0,
+            same_answers_per_second=0,
+            tunnel_names=0,
+        )
         server = DnsServer(config, source, recorder, DnsMetrics(metrics.registry), clock)
         judge = Judge(source, recorder, clock)
         proxy = ProxyConfig(tmp_path, allowed_upstream=LOOPBACK, resolve=internet.resolve)

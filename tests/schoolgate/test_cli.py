@@ -202,7 +202,8 @@ def test_settings_mistakes_stop_every_part(folder):
     assert done.returncode == 2
     assert done.stderr == (
         "schoolgate.toml: dns.lisen: no such setting; did you mean `listen`? "
-        "available: block_page_address, listen, local_zones, upstreams, workers\n"
+        "available: answer_unknown, block_page_address, cookie_secret, listen, local_zones, queries_per_second, "
+        "same_answers_per_second, trust_ad, tunnel_carriers, tunnel_names, upstream_ca, upstreams, workers, zones\n"
     )
 
 

@@ -122,5 +122,5 @@ def test_check_shows_findings_and_strict_counts_them(folder):
     (folder / "iwf.txt").write_text("")
     done = schoolgate("policy", "check", cwd=folder)
     assert done.returncode == 0
-    assert "warning: locked.iwf: the list is empty: not supplied" in done.stdout
+    assert "warning: locked.iwf.file: not supplied: the list is empty" in done.stdout
     assert schoolgate("policy", "check", "--strict", cwd=folder).returncode == 1

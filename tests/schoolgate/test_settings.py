@@ -33,10 +33,15 @@ def test_the_file_of_the_design_is_read(tmp_path):
         internal = ["10.1.0.0/24"]
         [dns]
         listen = ["127.0.0.1:5353", "[::1]:5353"]
-        upstreams = ["198.51.100.53", "[2620:fe::fe]:5300"]
+        upstreams = ["198.51.100.53", "[2620:fe::fe]:5300", "tls://9.9.9.9#dns.quad9.net"]
+        upstream_ca = "dns-roots.pem"
+        cookie_secret = "cookie.hex"
+        tunnel_carriers = 0
         workers = 1
         block_page_address = ["10.20.0.1", "fd00:20::1"]
         local_zones = ["Perryfields.Example."]
+        [dns.zones]
+        "AD.Perryfields.example" = ["10.10.0.2", "10.10.0.3"]
         [proxy]
         explicit = "127.0.0.1:8080"
         transparent = {staff = 8410, pupils = 8420, guests = 8430}
@@ -56,7 +61,14 @@ def test_the_file_of_the_design_is_read(tmp_path):
     assert settings.proxy.upstream_ca == tmp_path / "extra-roots.pem"
     assert settings.dns.listen[1] == Endpoint("::1", 5353)
     assert str(settings.dns.listen[1]) == "[::1]:5353"
-    assert settings.dns.upstreams == (Endpoint("198.51.100.53", 53), Endpoint("2620:fe::fe", 5300))
+    assert settings.dns.upstreams == (
+        "198.51.100.53:53",
+        "[2620:fe::fe]:5300",
+        "tls://9.9.9.9:853#dns.quad9.net",
+    )
+    assert settings.dns.zones == {"ad.perryfields.example": ("10.10.0.2:53", "10.10.0.3:53")}
+    assert settings.dns.upstream_ca == tmp_path / "dns-roots.pem"
+    assert settings.dns.cookie_secret == tmp_path / "cookie.hex"
     assert settings.dns.local_zones == ("perryfields.example",)
     assert settings.internal == (ip_network("10.1.0.0/24"),)
     assert settings.proxy.transparent == {"staff": 8410, "pupils": 8420, "guests": 8430}
@@ -69,6 +81,7 @@ def test_the_environment_wins(tmp_path):
         '[dns]\nlisten = ["127.0.0.1:1111"]\n[portal]\nurl = "http://a.example"\n',
         SCHOOLGATE_STATE="/var/lib/schoolgate",
         SCHOOLGATE_DNS_LISTEN="127.0.0.1:2222, [::1]:3333",
+        SCHOOLGATE_DNS_ZONES="ad.example=10.10.0.2, ad.example=10.10.0.3,10.in-addr.arpa=10.10.0.2",
         SCHOOLGATE_PROXY_TRANSPARENT="staff=8410,pupils=8420",
         SCHOOLGATE_INTERNAL="10.0.0.0/8,fd00::/8",
         SCHOOLGATE_POLICY="ignored here",
@@ -77,6 +90,10 @@ def test_the_environment_wins(tmp_path):
     assert settings.state == Path("/var/lib/schoolgate")
     assert settings.dns.listen == (Endpoint("127.0.0.1", 2222), Endpoint("::1", 3333))
     assert settings.proxy.transparent == {"staff": 8410, "pupils": 8420}
+    assert settings.dns.zones == {
+        "ad.example": ("10.10.0.2:53", "10.10.0.3:53"),
+        "10.in-addr.arpa": ("10.10.0.2:53",),
+    }
     assert len(settings.internal) == 2
     assert settings.portal.url == "http://a.example"
 
@@ -98,7 +115,18 @@ def test_the_environment_wins(tmp_path):
         ),
         ("[dns]\nupstreams = ['dns.google']", "{f}: dns.upstreams.0: `dns.google` is not a resolver"),
         ("[dns]\nupstreams = [53]", "{f}: dns.upstreams.0: `53` is not a resolver"),
-        ("[dns]\nworkers = 2", "{f}: dns.workers: input should be less than or equal to 1"),
+        (
+            "[dns]\nupstreams = ['9.9.9.9#x.example']",
+            "{f}: dns.upstreams.0: `9.9.9.9#x.example`: only tls://",
+        ),
+        ("[dns.zones]\n'ad.example' = []", "{f}: dns.zones.ad.example: "),
+        ("[dns]\ntunnel_names = -1", "{f}: dns.tunnel_names: input should be greater than or equal to 0"),
+        ("[dns]\nworkers = 0", "{f}: dns.workers: input should be greater than or equal to 1"),
+        (
+            "[dns]\nworkers = 2\nlisten = ['127.0.0.1:0']",
+            "{f}: dns.workers: several processes need a port to share; dns.listen says 0",
+        ),
+        ("[proxy]\nworkers = 2", "{f}: proxy.workers: input should be less than or equal to 1"),
         ("[dns]\nlocal_zones = ['a b']", "{f}: dns.local_zones.0: 'a b' is not a host name"),
         ("internal = ['10.1.2.3/8']", "{f}: internal.0: `10.1.2.3/8` is not a range of addresses"),
         (

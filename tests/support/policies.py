@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.hostset import NameSet
+from schoolgate_policy.lists.hostset import NameSet
+from schoolgate_policy.lists.spec import ListContent, ListSpec, ListStatus, Standing
 from schoolgate_policy.load import parse_policy
-from schoolgate_policy.model import Catalogue, Category, HostSet, Policy, Sanction, Service
+from schoolgate_policy.model import Catalogue, Category, Policy, Sanction, Service
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -76,12 +77,13 @@ def small_catalogue() -> Catalogue:
 CATALOGUE = small_catalogue()
 
 
-def lists(name: str) -> HostSet:
+def lists(spec: ListSpec) -> ListContent:
     """Stand for the reader of list files."""
+    name = spec.file
     known = {"games.txt": NameSet({"games.example", "play.example"}), "iwf.txt": NameSet({"locked.example"})}
     if name not in known:
         raise FileNotFoundError(2, "No such file or directory")
-    return known[name]
+    return ListContent(known[name], ListStatus(spec, Standing.IN_USE))
 
 
 def policy_of(body: str, head: str = HEAD) -> Policy:

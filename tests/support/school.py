@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from policies import CATALOGUE, HEAD, local
@@ -19,7 +19,6 @@ from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.service import Config, Service, build_service
 from schoolgate_policy.decision import Attempt
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.hostset import NameSet, parse_names
 from schoolgate_policy.load import parse_policy, reader_below
 
 RULES = """\
@@ -189,4 +188,4 @@ class School:
         return extra
 
 
-__all__ = ["CATALOGUE", "KEYS", "MONDAY", "UTC", "NameSet", "School", "parse_names", "sqlite_url"]
+__all__ = ["CATALOGUE", "KEYS", "MONDAY", "School", "sqlite_url"]

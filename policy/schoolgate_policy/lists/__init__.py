@@ -1,0 +1,1 @@
+"""Lists of hosts from files and from the web: read, checked, compiled, and kept."""

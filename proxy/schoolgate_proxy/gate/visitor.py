@@ -1,0 +1,368 @@
+"""One connection at the gate, from its arrival until it is passed on, handed to mitmproxy or refused."""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP
+from typing import TYPE_CHECKING
+
+from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.errors import InvalidHost
+from schoolgate_policy.technique import Technique
+from schoolgate_proxy.blockpage import BlockResponse, render_fault
+from schoolgate_proxy.gate import head as heads
+from schoolgate_proxy.gate import hello as hellos
+from schoolgate_proxy.gate.dial import Dial
+from schoolgate_proxy.gate.listener import Door
+from schoolgate_proxy.handling import Arrival, Handling, handling_of
+from schoolgate_proxy.ports import Address
+from schoolgate_proxy.request import Refusal, RequestHead, read_target, split_port
+from schoolgate_proxy.tls_name import ECH_PUBLIC_NAMES, TlsName, tls_name
+
+if TYPE_CHECKING:
+    from schoolgate_proxy.gate.gate import Entrant, Gate
+
+# RFC 8446 6.2: a fatal alert `unrecognized_name`, which browsers show as a refusal instead of trying again.
+ALERT = b"\x15\x03\x03\x00\x02\x02\x70"
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+_ARRIVING = EPOLLIN | EPOLLRDHUP | EPOLLET  # each new segment is told once, though nothing is consumed
+_FIRST_LOOK = 4096  # octets: more than a usual ClientHello or request head
+_EAGER_LOOKS = (
+    8  # then by the clock, ever more slowly: tiny pieces must not cost more than they cost the sender
+)
+_PAUSE = 0.02  # seconds, doubled each time
+_LINGER_SECONDS, _LINGER_OCTETS = 2.0, 1 << 20  # of a request that was answered before it was read
+
+
+class Visitor:
+    """A client connection that is not decided yet; nothing of what it sent has been consumed."""
+
+    __slots__ = (
+        "_by_the_clock", "_dial", "_discarded", "_looks", "_pause", "_size", "_split", "_timer", "_watched",
+        "address", "arrival", "attempt", "connect_name", "decision", "door", "gate", "gone", "receive", "sock",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        gate: "Gate",
+        sock: socket.socket,
+        arrival: Arrival,
+        door: Door,
+        receive: Callable[["Entrant"], None],
+    ) -> None:
+        """Take a connection; `receive` is called in the event loop if mitmproxy is to open the connection."""
+        self.gate = gate
+        self.receive = receive
+        self.sock = sock
+        self.arrival = arrival
+        self.door = door
+        self.address: Address | None = None  # that the client dialled, or named in CONNECT
+        self.connect_name: str | None = None  # canonical host of the CONNECT request
+        self.attempt: Attempt | None = None
+        self.decision: Decision | None = None
+        self.gone = False  # decided, closed or in other hands
+        self._timer = gate.poller.later(gate.config.undecided, self._late)
+        self._watched = False
+        self._looks = 0
+        self._pause = _PAUSE
+        self._size = _FIRST_LOOK
+        self._split = self._by_the_clock = False
+        self._dial: Dial | None = None
+        self._discarded = 0
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it waits for a verdict."""
+        return not self.gone and self.decision is None
+
+    def look(self, mask: int = 0) -> None:
+        """See whether enough has arrived to decide, and act if so; a failure of ours ends in a block."""
+        if not self.undecided:
+            return
+        data = b""
+        self._looks += 1
+        try:
+            data = self.sock.recv(self._size, socket.MSG_PEEK)
+            if data:
+                self._judge(data)
+            else:
+                self.close()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()  # reset by the client
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not open the door
+            self.gate.fault(error)
+            self._fail(data)
+        if not self.undecided:
+            return
+        if mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            self.close()  # there will be no more
+        elif not self._watched:
+            self._watched = True
+            self.gate.poller.watch(self.sock.fileno(), _ARRIVING, self._arrived)
+
+    def _arrived(self, mask: int) -> None:
+        if self._looks < _EAGER_LOOKS:
+            self.look(mask)
+        elif mask & (EPOLLHUP | EPOLLERR):
+            self.close()
+        elif not self._by_the_clock:
+            self._by_the_clock = True
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self.gate.poller.later(self._pause, self._look_again)
+        self._pause *= 2
+
+    def _look_again(self) -> None:
+        self.look()
+        if self.undecided:
+            self._look_later()
+
+    def _judge(self, data: bytes) -> None:
+        if data[0] == 0x16:
+            self._tls(data)
+        else:
+            self._http(data)
+
+    def _more(self, have: int) -> None:
+        if have >= self._size:
+            self._size = min(2 * self._size, heads.LARGEST + 1)
+            self.look()
+        elif have < 5:
+            self._split = True
+
+    # -- TLS ---------------------------------------------------------------------------------------------------
+
+    def _tls(self, data: bytes) -> None:
+        try:
+            hello = hellos.read_hello(data)
+        except hellos.NotAHello:
+            self._saw(Technique.NON_HTTP, self.connect_name or "")
+            self.close()
+            return
+        if isinstance(hello, int):
+            self._more(len(data))
+            return
+        split = self._split or hello.records > 1
+        found = tls_name(
+            hello.sni,
+            hello.alpn,
+            dialled=self.address[0] if self.address else "",
+            connect_name=self.connect_name,
+            to_the_proxy=not self.door.transparent and self.connect_name is None,
+            split=split,
+        )
+        if found.name is None:
+            self._note(found)
+            self._refuse_tls()
+            return
+        attempt = self.gate.judge.attempt(self.arrival, found.name)
+        decision = self.gate.judge.decide(attempt)
+        handling = handling_of(decision)
+        if handling is Handling.INSPECT:
+            self._hand_over(split=split)
+            return
+        self._note(found, decision.network)
+        if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
+            self._saw(Technique.ECH, found.name, decision.network)
+            handling = Handling.REFUSE
+        self._act(found.name, attempt, decision, handling)
+
+    def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
+        self.gate.counters.connection_handled(decision.network, handling)
+        self.gate.judge.acted(attempt, decision)
+        if handling is Handling.PASS:
+            self.attempt, self.decision = attempt, decision
+            self._timer.cancel()
+            self._connect(name)
+        else:
+            self._refuse_tls()
+
+    def _note(self, found: TlsName, network: str = "") -> None:
+        for technique in found.techniques:
+            self._saw(technique, found.label, network)
+
+    def _refuse_tls(self) -> None:
+        self.sock.recv(hellos.LARGEST_RAW)  # what is left unread when it is closed would undo the alert
+        self.sock.send(ALERT)
+        self.close()
+
+    # -- HTTP --------------------------------------------------------------------------------------------------
+
+    def _http(self, data: bytes) -> None:
+        try:
+            head = heads.read_head(data)
+        except heads.NotHttp:
+            self._saw(Technique.NON_HTTP, self.connect_name or "")
+            self.close()
+            return
+        if head is None and len(data) > heads.LARGEST:
+            self._answer(BlockResponse(431, (("Content-Length", "0"),), b""), "GET")
+        elif head is None:
+            self._more(len(data))
+        elif (
+            head.method == "CONNECT" and head.request and not self.door.transparent and not self.connect_name
+        ):
+            self.sock.recv(head.length)
+            self._tunnel(head.target, head.request, ahead=len(data) > head.length)
+        elif head.request is None or not self._block(head.request):
+            self._hand_over(split=False)
+
+    def _tunnel(self, target: str, request: RequestHead, *, ahead: bool) -> None:
+        """Answer CONNECT (RFC 9110 9.3.6), and look at what comes through the tunnel; `ahead`: it is there already."""
+        try:
+            host, port = split_port(target)
+        except InvalidHost:
+            host, port = "", None
+        if port is None:
+            refusal = Refusal(400, "CONNECT names a host and a port", Technique.PROXY_PROTOCOL)
+            self._answer(self.gate.pages.refused(refusal, self.arrival, "", _fields(request)), "CONNECT")
+            return
+        name, _, page = self.gate.pages.connect(self.arrival, host, port, _fields(request))
+        if name is None or page is not None:
+            self._answer(page or render_fault(""), "CONNECT")
+            return
+        self.connect_name = name
+        self.address = (name, port)
+        self._timer.cancel()
+        self._timer = self.gate.poller.later(self.gate.config.undecided, self._late)
+        self._looks, self._size = 0, _FIRST_LOOK
+        self.sock.send(ESTABLISHED)
+        if ahead:
+            self.look()  # else what comes is told of
+
+    def _block(self, request: RequestHead) -> bool:
+        """Answer a request that is blocked; all others are for mitmproxy, which judges them again."""
+        target = read_target(request, self.gate.config.web_ports)
+        if isinstance(target, Refusal):
+            return False
+        judge = self.gate.judge
+        attempt = judge.attempt(self.arrival, target.host, target.path)
+        decision = judge.decide(attempt)
+        if not decision.blocked:
+            return False
+        if judge.is_path_trick(attempt):
+            self._saw(Technique.PATH_TRICK, target.host, decision.network)
+        self._answer(self.gate.pages.blocked(attempt, decision, _fields(request)), request.method)
+        return True
+
+    def _answer(self, page: BlockResponse, method: str) -> None:
+        """Send a response, and read what the client still sends for a moment, so that it gets to see it."""
+        lines = [f"HTTP/1.1 {page.status} {_PHRASES.get(page.status, 'Refused')}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in page.headers]
+        self.sock.send("\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else page.body))
+        self.sock.shutdown(socket.SHUT_WR)
+        self._timer.cancel()
+        self._timer = self.gate.poller.later(_LINGER_SECONDS, self.close)
+        self.gone = True
+        self.gate.answered(self)
+        fd = self.sock.fileno()
+        (self.gate.poller.change if self._watched else self.gate.poller.watch)(fd, EPOLLIN, self._discard)
+
+    def _discard(self, _mask: int) -> None:
+        try:
+            data = self.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._discarded += len(data)
+        if not data or self._discarded > _LINGER_OCTETS:
+            self.close()
+
+    # -- passing on --------------------------------------------------------------------------------------------
+
+    def _connect(self, name: str) -> None:
+        port = self.address[1] if self.address and self.address[1] != 80 else 443
+        if not self._watched:
+            self._watched = True
+            self.gate.poller.watch(self.sock.fileno(), _ARRIVING, self._waiting)
+        else:
+            self.gate.poller.change(self.sock.fileno(), _ARRIVING, self._waiting)
+        self.gate.find(self, name, port)
+
+    def _waiting(self, mask: int) -> None:
+        if mask & (EPOLLHUP | EPOLLERR):
+            self.close()  # nobody waits for the upstream any more
+
+    def found(self, addresses: tuple[Address, ...]) -> None:
+        """Dial the first address that answers; none: there is no way to the name."""
+        if self.gone:
+            return
+        if not addresses:
+            self._guarded(self._refuse_tls)
+            return
+        self._dial = Dial(self.gate.poller, addresses, self._connected, self.gate.unreachable)
+        self._dial.start()
+
+    def _connected(self, upstream: socket.socket | None) -> None:
+        self._dial = None
+        if upstream is None:
+            self.close(reset=True)
+        else:
+            self.gone = True
+            self.gate.passed(self, upstream)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def close(self, *, reset: bool = False) -> None:
+        """Close the connection: properly, or with a reset where nobody should be kept waiting for an end."""
+        self.gone = True
+        self._timer.cancel()
+        if self._dial is not None:
+            self._dial.cancel()
+        if reset:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        elif self._looks:
+            with suppress(OSError):
+                self.sock.recv(heads.LARGEST)  # what is left unread would turn the end into a reset
+        self.gate.poller.close(self.sock)
+        self.gate.left(self)
+
+    def _hand_over(self, *, split: bool) -> None:
+        self.gone = True
+        self._timer.cancel()
+        self.gate.poller.forget(self.sock.fileno())
+        self.gate.hand_over(self, split=split)
+
+    def _late(self) -> None:
+        if not self.gone:
+            self.gate.counters.connection_turned_away("late")
+            self.close()
+
+    def _fail(self, data: bytes) -> None:
+        """Shut the door after a failure of ours, with the answer that suits what the client speaks."""
+        if data[:1] == b"\x16":
+            self._guarded(self._refuse_tls)
+        elif data and not self.gone:
+            self._guarded(lambda: self._answer(render_fault(""), "GET"))
+        else:
+            self.close()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OSError:
+            self.close()  # the client has gone
+
+    def _saw(self, technique: Technique, host: str, network: str = "") -> None:
+        self.gate.judge.saw(technique, self.arrival, host, network)
+
+
+def _fields(request: RequestHead) -> tuple[str, str]:
+    accept, dest = request.values("accept"), request.values("sec-fetch-dest")
+    return accept[0] if accept else "", dest[0] if dest else ""
+
+
+_PHRASES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    405: "Method Not Allowed",
+    431: "Request Header Fields Too Large",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+}
