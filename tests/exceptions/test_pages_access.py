@@ -2,10 +2,11 @@
 
 import httpx
 import pytest
-from live_portal import KEY
-from school import PASSWORD
+from live_portal import KEY, LivePortal
+from school import PASSWORD, School
 
 from schoolgate_exceptions import totp
+from schoolgate_exceptions.errors import SignInFailed
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.web.map import ROUTES
 
@@ -236,3 +237,48 @@ def test_broken_cookies(live):
             live.url + "/home", headers={"Cookie": cookie.encode("utf-8")}, follow_redirects=False
         )
         assert page.status_code == 303
+
+
+class SchoolsOwn:
+    """The school's own sign-in, which vouches for somebody."""
+
+    email = "tess@school.example"
+    name, provider, roles = "Tess", "School account", frozenset({Role.TEACHER})
+    cookie = "kept"
+
+    @property
+    def url(self):
+        return "https://accounts.example/authorize?state=s"
+
+    def begin(self):
+        return self
+
+    def finish(self, address, cookie):
+        if cookie != "kept" or "code=right" not in address:
+            raise SignInFailed("the school's sign-in did not work; try again")
+        return self
+
+
+def test_the_schools_own_sign_in(school_tmp):
+    """Who comes back from the school's own sign-in is in, with the roles it says; who brings nonsense is not."""
+    live = LivePortal(school_tmp, {"School account": SchoolsOwn()})
+    browser = live.browser()
+    assert "Sign in with School account" in browser.get("/sign-in").text
+    gone = browser.client.get("/sign-in/with/School%20account", follow_redirects=False)
+    assert gone.headers["Location"].startswith("https://accounts.example/")
+    wrong = browser.get("/sign-in/back/School%20account", code="wrong")
+    assert wrong.status_code == 422
+    page = browser.get("/sign-in/back/School%20account", code="right")
+    assert page.url.path == "/home"
+    assert "Tess" in page.text
+    assert live.browser().get("/sign-in/back/School%20account", code="right").status_code == 422
+    assert live.browser().get("/sign-in/with/Other").status_code == 404
+    live.stop()
+
+
+@pytest.fixture
+def school_tmp(tmp_path, sqlite_only):
+    """A school without a portal."""
+    school = School(tmp_path, sqlite_only)
+    yield school
+    school.service.close()

@@ -43,7 +43,7 @@ class Notes:
 class LivePortal:
     """A portal in a thread of its own."""
 
-    def __init__(self, school: School) -> None:
+    def __init__(self, school: School, providers: dict | None = None) -> None:
         self.school = school
         self.notes = Notes()
         self._browsers: list[Browser] = []
@@ -58,6 +58,7 @@ class LivePortal:
             school.clock,
             lambda *_: Page(403, (("Content-Length", "7"),), b"blocked"),
             school.service,
+            providers,
         )
         self._do(self.server.start())
         host, port = self.server.address
