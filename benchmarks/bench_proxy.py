@@ -247,17 +247,18 @@ def one_round(peer: Peer, table: Table, base: tuple[float, float]) -> None:
         table.add("refusal without a page, p50 ms", peer.name, median(refusal(peer.port) for _ in range(100)))
 
 
-def memory(peer: Peer, table: Table) -> None:
-    """Measure what idle connections and many requests leave in memory."""
+def idle(peer: Peer, table: Table) -> None:
+    """Measure what idle connections take, in a process that has not done other work before."""
     context = insecure()
     before = peer.rss()
     with ExitStack() as stack:
-        for _ in range(400):
-            raw = tunnel(peer.port, PASSED)
-            stack.enter_context(context.wrap_socket(raw, server_hostname=PASSED))
-        table.add("idle passed connection, KB", peer.name, (peer.rss() - before) / 400)
-    if peer.name != "schoolgate":
-        return
+        for _ in range(1000):
+            stack.enter_context(context.wrap_socket(tunnel(peer.port, PASSED), server_hostname=PASSED))
+        table.add("idle passed connection, KB", peer.name, (peer.rss() - before) / 1000)
+
+
+def growth(peer: Peer, table: Table) -> None:
+    """Measure what many requests leave in memory."""
     hey(peer, OPENED, 4000, keep=True)
     before = peer.rss()
     hey(peer, OPENED, 20_000, keep=True)
@@ -311,7 +312,7 @@ def origin(folder: Path) -> list[str]:
     config = folder / "nginx.conf"
     config.write_text(
         f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit; user root;\n"
-        "events { worker_connections 4096; }\n"
+        "events { worker_connections 8192; }\n"
         f"http {{ access_log off; sendfile on; keepalive_requests 1000000; client_body_temp_path {folder}/b;\n"
         f"proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;\n"
         f"scgi_temp_path {folder}/s; server {{ listen {ORIGIN}:{PORT} ssl; root {folder};\n"
@@ -429,6 +430,36 @@ def goals(table: Table) -> list[str]:
     return lines
 
 
+def measure(names: list[str], rounds: int, *, memory: bool) -> Table:
+    """Run origin and proxies, and visit each proxy in every round."""
+    table = Table()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-proxy-")))
+        folder.chmod(0o755)
+        certificates(folder)
+        stack.enter_context(running(on_core(1, origin(folder)), PORT, ORIGIN))
+        peers = []
+        for name in names:
+            port = free_port()
+            peers.append(Peer(name, port, stack.enter_context(running(on_core(0, peer_command(name, folder, port)), port))))  # fmt: skip
+        os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
+        context = insecure()
+        for peer in peers:
+            for host in (PASSED, OPENED):
+                hey(peer, host, 64, keep=False)
+            if memory:
+                idle(peer, table)
+        for _ in range(rounds):
+            times = [fetch(None, PASSED, context)[0] for _ in range(250)]
+            base = median(times), percentile(times, 0.99)
+            for peer in peers:
+                one_round(peer, table, base)
+        for peer in peers:
+            if peer.name == "schoolgate" and memory:
+                growth(peer, table)
+    return table
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -445,29 +476,7 @@ def main() -> int:
         print(f"not measured: {', '.join(missing)} not found", file=sys.stderr)
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
-    table = Table()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-proxy-")))
-        folder.chmod(0o755)
-        certificates(folder)
-        stack.enter_context(running(on_core(1, origin(folder)), PORT, ORIGIN))
-        peers = []
-        for name in names:
-            port = free_port()
-            peers.append(Peer(name, port, stack.enter_context(running(on_core(0, peer_command(name, folder, port)), port))))  # fmt: skip
-        os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
-        context = insecure()
-        for peer in peers:
-            for host in (PASSED, OPENED):
-                hey(peer, host, 50, keep=False)
-        for _ in range(arguments.rounds):
-            times = [fetch(None, PASSED, context)[0] for _ in range(250)]
-            base = median(times), percentile(times, 0.99)
-            for peer in peers:
-                one_round(peer, table, base)
-        if not arguments.no_memory:
-            for peer in peers:
-                memory(peer, table)
+    table = measure(names, arguments.rounds, memory=not arguments.no_memory)
     print(report(table))
     print(json.dumps(table.cells), file=sys.stderr)
     return 0

@@ -1,10 +1,11 @@
 /* A DNS load generator that batches, so that it is not what is measured.
  *
- * loadgen SERVER PORT FILE SECONDS WINDOW RATE [SOURCE...]
+ * loadgen SERVER PORT FILE SECONDS WINDOW RATE FIRST SOURCE...
  *
  * FILE holds queries as they go over the wire, each behind its length (two octets, big-endian). With RATE 0 the
  * load is closed: WINDOW queries are always outstanding, over one socket for each SOURCE. With a RATE the load is
- * open: so many queries a second whatever comes back. SECONDS 0 asks every query once. One JSON object on stdout: replies, lost, latencies in
+ * open: so many queries a second whatever comes back. SECONDS 0 asks every query once; FIRST
+ * is the query to begin with. One JSON object on stdout: replies, lost, latencies in
  * microseconds (exact, from every reply), replies by rcode. A query unanswered for a second counts as lost.
  */
 #define _GNU_SOURCE
@@ -128,19 +129,20 @@ static int ascending(const void *a, const void *b) {
 static double quantile(double q) { return replies ? latencies[(size_t)(q * (replies - 1))] / 10.0 : 0; }
 
 int main(int argc, char **argv) {
-    if (argc < 8) return fprintf(stderr, "loadgen SERVER PORT FILE SECONDS WINDOW RATE SOURCE...\n"), 2;
+    if (argc < 9) return fprintf(stderr, "loadgen SERVER PORT FILE SECONDS WINDOW RATE FIRST SOURCE...\n"), 2;
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
     inet_pton(AF_INET, argv[1], &server.sin_addr);
     load(argv[3]);
+    next_query = strtoul(argv[7], NULL, 10) % count;
     double seconds = atof(argv[4]), rate = atof(argv[6]);
-    int sources = argc - 7 < SOCKETS ? argc - 7 : SOCKETS, window = atoi(argv[5]) / sources;
+    int sources = argc - 8 < SOCKETS ? argc - 8 : SOCKETS, window = atoi(argv[5]) / sources;
     struct pollfd polls[SOCKETS];
     once = seconds == 0;
     if (once) seconds = 120;
     for (int s = 0; s < sources; s++) {
         struct sockaddr_in own = {.sin_family = AF_INET};
         int size = 4 << 20;
-        inet_pton(AF_INET, argv[7 + s], &own.sin_addr);
+        inet_pton(AF_INET, argv[8 + s], &own.sin_addr);
         lines[s].fd = socket(AF_INET, SOCK_DGRAM, 0);
         setsockopt(lines[s].fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
         if (bind(lines[s].fd, (void *)&own, sizeof own) || connect(lines[s].fd, (void *)&server, sizeof server))

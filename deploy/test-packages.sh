@@ -10,7 +10,7 @@ curl curl pages fetched with curl
 chromium chromium pages looked at in a browser
 nft nftables firewall in network namespaces
 ip iproute2 network namespaces
-pg_ctlcluster postgresql the portal's database on PostgreSQL'
+pg_ctlcluster postgresql the request queue on PostgreSQL'
 
 packages= skipped=
 while read -r command package what; do

@@ -115,7 +115,7 @@ type Address = Annotated[str, BeforeValidator(_parse_address)]
 type Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_range)]
 type Zone = Annotated[str, BeforeValidator(_parse_zone)]
 type Port = Annotated[int, Field(ge=0, le=65535)]
-type Workers = Annotated[int, Field(ge=1, le=1)]  # one process for each part
+type Workers = Annotated[int, Field(ge=1, le=64)]  # processes that share the addresses; one a core is plenty
 
 
 class _Section(BaseModel):
@@ -128,9 +128,7 @@ class DnsSettings(_Section):
     listen: Annotated[tuple[ListenAt, ...], BeforeValidator(_split), Field(min_length=1)] = (
         Endpoint("127.0.0.1", 5353),
     )
-    workers: Annotated[int, Field(ge=1, le=64)] = (
-        1  # processes that share the addresses; one a core is plenty
-    )
+    workers: Workers = 1
     upstreams: Upstreams = ()  # none: the system's resolvers
     # Zones with upstreams of their own, such as the school's Active Directory; local ones by that.
     zones: Annotated[dict[Zone, Annotated[Upstreams, Field(min_length=1)]], BeforeValidator(_split_zones)] = (
@@ -224,16 +222,18 @@ class Settings(_Section):
     def _workers_share_a_port(self) -> "Settings":
         if self.dns.workers > 1 and not all(at.port for at in self.dns.listen):
             raise ValueError("dns.workers: several processes need a port to share; dns.listen says 0")
+        if self.proxy.workers > 1 and not self.proxy.explicit.port:
+            raise ValueError("proxy.workers: several processes need a port to share; proxy.explicit says 0")
         return self
 
-    def of_worker(self, number: int) -> "Settings":
-        """Return these settings as a worker of the sinkhole has them, the first being 1.
+    def of_worker(self, part: Literal["dns", "proxy"], number: int) -> "Settings":
+        """Return these settings as a worker of a part has them, the first being 1.
 
         Each has metrics of its own, on a port ten higher than the one before.
         """
-        host, port = self.metrics.dns
+        host, port = getattr(self.metrics, part)
         at = Endpoint(host, port + 10 * (number - 1) if port else 0)
-        return self.model_copy(update={"metrics": self.metrics.model_copy(update={"dns": at})})
+        return self.model_copy(update={"metrics": self.metrics.model_copy(update={part: at})})
 
     @model_validator(mode="after")
     def _no_port_twice(self) -> "Settings":

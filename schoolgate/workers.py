@@ -1,4 +1,4 @@
-"""Several processes that answer DNS on the same addresses, under one that keeps them running.
+"""Several processes of one part, DNS or proxy, on the same addresses, under one that keeps them running.
 
 The kernel spreads clients over whoever listens (SO_REUSEPORT), and stops as soon as one dies: the others serve on
 while it is started again. Each follows the policy by itself, as all parts do; compiled lists they map from the same
@@ -23,14 +23,16 @@ _SECRET = "SCHOOLGATE_DNS_COOKIE_SECRET"  # noqa: S105 - the name of a variable,
 _STATUS = "all workers answer"
 
 
-def run_workers(settings: Settings, arguments: Sequence[str]) -> int:
-    """Run this command once for each worker, until asked to stop; return the exit code."""
+def run_workers(name: str, settings: Settings, arguments: Sequence[str]) -> int:
+    """Run this command, of the part `name`, once for each worker until asked to stop; return the exit code."""
+    count: int = getattr(settings, name).workers
     with tempfile.TemporaryDirectory(prefix="schoolgate-") as folder:
-        shared = {} if settings.dns.cookie_secret else {_SECRET: _write_secret(Path(folder))}
+        needed = name == "dns" and not settings.dns.cookie_secret
+        shared = {_SECRET: _write_secret(Path(folder))} if needed else {}
         command = (sys.executable, "-m", "schoolgate", *arguments)
         parts = tuple(
-            Part(f"dns-{number}", command, {**shared, WORKER: str(number)})
-            for number in range(1, settings.dns.workers + 1)
+            Part(f"{name}-{number}", command, {**shared, WORKER: str(number)})
+            for number in range(1, count + 1)
         )
         return asyncio.run(_run(parts))
 

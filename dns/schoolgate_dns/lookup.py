@@ -28,13 +28,15 @@ class Lookup:
         recorder: Recorder,
         counters: DnsCounters,
         monotonic: Callable[[], float] = time.monotonic,
+        phase: float = 0.0,
     ) -> None:
+        """`phase` is how much of the first second is over already."""
         self._config = config
         self._own_zones = config.own_zones
         self._upstreams = upstreams
         self._recorder = recorder
         self._counters = counters
-        self._monotonic, self._epoch = monotonic, monotonic()
+        self._monotonic, self._epoch = monotonic, monotonic() - phase
         self._cache = Cache(config.cache_entries, config.cache_bytes, config.stale_seconds)
         # Apart, so that a failure never pushes out an answer that could still be served stale.
         self._failures = Cache(config.cache_entries // 10 + 1, config.cache_bytes // 10 + 1)

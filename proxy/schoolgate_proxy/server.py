@@ -11,7 +11,7 @@ from mitmproxy.addons import core, next_layer, proxyserver
 from mitmproxy.master import Master
 
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
-from schoolgate_proxy import authority
+from schoolgate_proxy import authority, error_page
 from schoolgate_proxy.addon import SchoolgateProxy
 from schoolgate_proxy.certificates import Leaves
 from schoolgate_proxy.config import ProxyConfig
@@ -66,6 +66,7 @@ class ProxyServer:
         folder = authority.prepare(self._config.state, self._judge.policy.school.name)
         leaves = Leaves(authority.intermediate(folder, self._judge.policy.school.name))
         roots = authority.upstream_roots(folder, self._config.upstream_ca)
+        error_page.install(self._judge.policy.school.name)
         started = _Started()
         master = Master(self._options(str(folder), str(roots) if roots else None))
         # Ours comes before NextLayer, which would otherwise choose a protocol on the first byte.

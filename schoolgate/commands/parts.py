@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -37,7 +38,9 @@ def portal(
     _serve("portal", policy, state, settings)
 
 
-def _serve(name: str, policy: Path, state: Path | None, settings_file: Path | None) -> None:
+def _serve(
+    name: Literal["dns", "proxy", "portal"], policy: Path, state: Path | None, settings_file: Path | None
+) -> None:
     import asyncio
 
     from schoolgate import logs
@@ -51,10 +54,10 @@ def _serve(name: str, policy: Path, state: Path | None, settings_file: Path | No
     worker = os.environ.pop(WORKER, "")
     settings = read_settings(settings_file, state)
     writer = logs.configure(settings.log.level, name)
-    if worker:
-        settings = settings.of_worker(int(worker))
-    elif name == "dns" and settings.dns.workers > 1:
-        code = run_workers(settings, sys.argv[1:])
+    if worker and name != "portal":
+        settings = settings.of_worker(name, int(worker))
+    elif name != "portal" and getattr(settings, name).workers > 1:
+        code = run_workers(name, settings, sys.argv[1:])
         writer.close()
         raise typer.Exit(code)
     try:

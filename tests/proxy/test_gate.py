@@ -202,6 +202,22 @@ def test_certificates_come_from_an_intermediate_with_a_key_of_their_own(internet
     assert secret.stat().st_mode & 0o777 == 0o600
 
 
+def test_faults_of_sites_have_our_own_page(internet: Any) -> None:
+    """A dead site and a site with a wrong certificate each get a page of ours, over HTTP/1 and HTTP/2."""
+    internet.names.special["dead.example"] = [("127.0.0.1", 1)]
+    internet.names.special["odd.example"] = [("127.0.0.1", internet.elsewhere.https)]
+    internet.elsewhere._contexts["odd.example"] = internet.elsewhere._context("someone-else.example")
+    for host, words in (("dead.example", b"did not answer"), ("odd.example", b"cannot prove who it is")):
+        reply = internet.get(host)
+        assert reply.startswith(b"HTTP/1.1 502 ")
+        assert words in reply
+        assert b"mitmproxy" not in reply
+        with internet.http2(host) as client:
+            status, body = client.request(host)
+        assert status == 502
+        assert words in body
+
+
 def test_a_client_is_known_again(internet: Any) -> None:
     """A second connection to the same name resumes the TLS session of the first, which saves the signature."""
     context = internet.context()
@@ -331,6 +347,40 @@ def test_a_killed_proxy_lets_nothing_through(tmp_path: Path) -> None:
                         pass
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_workers_share_a_port(tmp_path: Path) -> None:
+    """Two processes listen on one port, and both are given connections; when one is killed the other serves on."""
+    script = str(Path(__file__).with_name("gate_process.py"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with ExitStack() as stack:
+        workers = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            command = [sys.executable, script, str(tmp_path / name), "9", str(port)]
+            workers.append(stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)))
+            stack.callback(workers[-1].kill)
+        for worker in workers:
+            assert worker.stdout is not None
+            assert int(worker.stdout.readline()) == port
+        before = [_sockets(worker.pid) for worker in workers]
+        with ExitStack() as held:
+            for _ in range(60):
+                held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            _wait(lambda: sum(_sockets(worker.pid) for worker in workers) >= sum(before) + 60)
+            for worker, had in zip(workers, before, strict=True):
+                assert _sockets(worker.pid) > had + 5
+        workers[0].kill()
+        workers[0].wait(10)
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
+                raw.sendall(b"CONNECT fine.example:22 HTTP/1.1\r\nHost: fine.example:22\r\n\r\n")
+                assert raw.recv(12) == b"HTTP/1.1 403"
+
+
+def _sockets(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def _first_octet(internet: Any, address: str) -> bytes:

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def _quiet():
 
 
 class Clock:
-    now = None
+    now = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 
     def __call__(self):
         return self.now
@@ -79,7 +80,7 @@ async def dns_verdict(resolver, case):
     query = DNSRecord.question(case.host, "A")
     query.add_ar(EDNS0(udp_len=1232))
     asker = Asker(case.address, ip_address("127.0.0.1"), Transport.UDP)
-    reply = resolver.handle(query.pack(), asker)
+    reply = resolver.handle(bytes(query.pack()), asker)
     if inspect.isawaitable(reply):
         reply = await reply
     answer = DNSRecord.parse(reply)
