@@ -1,7 +1,7 @@
 """What the firewall must do, worked out from policy and settings before a rule is written."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
@@ -30,7 +30,7 @@ class Vlan:
     interface: str
     sources: tuple[IPNetwork, ...]
     proxy_port: int
-    dns_port: int
+    dns_ports: Mapping[int, int]  # by IP version
     portal_port: int | None
     open_ports: tuple[int, ...]  # TCP ports of ours that people name themselves: explicit proxy, portal
     passes: tuple[Pass, ...]
@@ -77,13 +77,13 @@ def make_plan(policy: Policy, settings: Settings) -> Plan:
 
 def _vlan(network: Network, settings: Settings) -> Vlan:
     portal = settings.portal.listen
-    served = _reaches([portal], network)
+    served = _reaches(portal, network)
     return Vlan(
         network=network.id,
         interface=settings.interfaces[network.id],
         sources=_sources(network),
         proxy_port=settings.proxy.transparent[network.id],
-        dns_port=_dns_port(settings, network) or 0,
+        dns_ports=_dns_ports(settings, network),
         portal_port=portal.port if served else None,
         open_ports=tuple(_open_ports(settings, network)),
         passes=network.passes,
@@ -95,27 +95,36 @@ def _sources(network: Network) -> tuple[IPNetwork, ...]:
     return tuple(one for one in network.addresses if not one.is_loopback)
 
 
-def _dns_port(settings: Settings, network: Network) -> int | None:
-    return next((at.port for at in settings.dns.listen if _reaches([at], network)), None)
+def _versions(network: Network) -> list[int]:
+    return sorted({one.version for one in _sources(network)})
 
 
-def _reaches(listen: Iterable[Endpoint], network: Network) -> bool:
-    """Whether what listens there can be reached from a network: on every address, or on one inside its ranges."""
-    for at in listen:
-        address = ip_address(at.host)
-        if address.is_unspecified or any(
-            address.version == one.version and address in one for one in _sources(network)
-        ):
-            return True
-    return False
+def _dns_ports(settings: Settings, network: Network) -> dict[int, int]:
+    """Return the port that the sinkhole has for each IP version; its IPv6 sockets do not take IPv4."""
+    found: dict[int, int] = {}
+    for at in settings.dns.listen:
+        version = ip_address(at.host).version
+        if _reaches(at, network, version):
+            found.setdefault(version, at.port)
+    return found
+
+
+def _reaches(at: Endpoint, network: Network, version: int | None = None) -> bool:
+    """Whether what listens there can be reached from a network: it has every address, or one of its ranges."""
+    address = ip_address(at.host)
+    if version is not None and address.version != version:
+        return False
+    return address.is_unspecified or any(
+        address.version == one.version and address in one for one in _sources(network)
+    )
 
 
 def _open_ports(settings: Settings, network: Network) -> Iterator[int]:
     """Yield TCP ports that clients are told of, and so connect to without being redirected."""
-    if _reaches([settings.proxy.explicit], network):
+    if _reaches(settings.proxy.explicit, network):
         yield settings.proxy.explicit.port
     portal = settings.portal.listen
-    if _reaches([portal], network) and (urlsplit(settings.portal.url).port or 80) == portal.port:
+    if _reaches(portal, network) and (urlsplit(settings.portal.url).port or 80) == portal.port:
         yield portal.port
 
 
@@ -163,8 +172,11 @@ def _unserved(network: Network, settings: Settings) -> Iterator[str]:
     name = network.id
     if not settings.proxy.transparent.get(name):
         yield f"proxy.transparent.{name}: no port; there is nothing to redirect {name} to"
-    if not _dns_port(settings, network):
-        listen = ", ".join(map(str, settings.dns.listen))
-        yield f'dns.listen: {listen}: not reachable from {name}; listen on "[::]:5353" and "0.0.0.0:5353"'
+    served = _dns_ports(settings, network)
+    for version in _versions(network):
+        if version not in served:
+            at = '"[::]:5353"' if version == 6 else '"0.0.0.0:5353"'
+            listen = ", ".join(map(str, settings.dns.listen))
+            yield f"dns.listen: {listen}: not reachable over IPv{version} from {name}; add {at}"
     if not _sources(network):
         yield f"networks.{name}.addresses: only loopback, which never arrives from {settings.interfaces[name]}"

@@ -173,7 +173,8 @@ def _captures(plan: Plan, vlan: Vlan) -> Iterator[str]:
     yield from chain.from_iterable(_pass(one, "accept") for one in vlan.passes)
     dns = "meta l4proto { tcp, udp } th dport 53"
     yield f"{dns} fib daddr type != local jump seen_{Technique.FOREIGN_DNS}"
-    yield f"{dns} redirect to :{vlan.dns_port}"
+    for version, port in sorted(vlan.dns_ports.items()):
+        yield f"meta nfproto ipv{version} {dns} redirect to :{port}"
     if plan.ntp == "box":
         yield "udp dport 123 redirect to :123"
     if vlan.portal_port:
@@ -217,10 +218,11 @@ def _deliveries(plan: Plan) -> Iterator[str]:
 
 
 def _own_doors(plan: Plan, vlan: Vlan) -> Iterator[str]:
-    redirected = sorted({vlan.proxy_port, vlan.dns_port, *([vlan.portal_port] if vlan.portal_port else [])})
-    yield f"ct status dnat tcp dport {_several(redirected)} accept"
-    yield f"ct status dnat udp dport {vlan.dns_port} accept"
-    if vlan.dns_port == 53:
+    dns = sorted(set(vlan.dns_ports.values()))
+    redirected = {vlan.proxy_port, *dns, *([vlan.portal_port] if vlan.portal_port else [])}
+    yield f"ct status dnat tcp dport {_several(sorted(redirected))} accept"
+    yield f"ct status dnat udp dport {_several(dns)} accept"
+    if 53 in dns:
         yield "meta l4proto { tcp, udp } th dport 53 accept"
     if vlan.open_ports:
         yield f"tcp dport {_several(sorted(set(vlan.open_ports)))} accept"
