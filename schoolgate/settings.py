@@ -195,6 +195,19 @@ class MetricsSettings(_Section):
     dns: ListenAt = Endpoint("127.0.0.1", 9153)
     proxy: ListenAt = Endpoint("127.0.0.1", 9154)
     portal: ListenAt = Endpoint("127.0.0.1", 9155)
+    firewall: ListenAt = Endpoint("127.0.0.1", 9156)
+
+
+class FirewallSettings(_Section):
+    """`[firewall]`: what the ruleset must know besides policy, ports and `[interfaces]`."""
+
+    ntp: Literal["box", "allow", "refuse"] = "box"  # box: whoever is asked for the time, the box answers
+    # Interfaces of no filtered network that may use and cross the box, such as one for management.
+    trusted: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    admin: Annotated[
+        tuple[Range, ...], BeforeValidator(_split)
+    ] = ()  # who may use SSH from a filtered network
+    masquerade: bool = True  # what passes leaves with the box's own IPv4 address
 
 
 class LogSettings(_Section):
@@ -216,6 +229,7 @@ class Settings(_Section):
     mail: MailSettings = MailSettings()
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
+    firewall: FirewallSettings = FirewallSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -244,6 +258,7 @@ class Settings(_Section):
             "metrics.dns": self.metrics.dns,
             "metrics.proxy": self.metrics.proxy,
             "metrics.portal": self.metrics.portal,
+            "metrics.firewall": self.metrics.firewall,
         }
         seen: dict[Endpoint, str] = {}
         for key, endpoint in named.items():
