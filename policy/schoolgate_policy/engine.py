@@ -46,6 +46,7 @@ class Engine:
         self, policy: Policy, sanctions: tuple[Sanction, ...] = (), state: str | None = None
     ) -> None:
         self.policy = policy
+        self.sanctions = sanctions
         self.state = state if state in policy.states else None
         self._compiled: Compiled = compile_policy(policy, sanctions, self.state)
         self._directory = ClientDirectory(policy.networks, policy.devices, policy.unknown_clients)

@@ -133,6 +133,33 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP or UDP ports that lie side by side, first and last included."""
+
+    protocol: str  # tcp or udp
+    first: int
+    last: int
+
+    @property
+    def ports(self) -> str:
+        """The numbers as the firewall writes them: `443`, `3478-3481`."""
+        return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {self.ports}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Traffic other than the web that the firewall lets out of a network."""
+
+    to: tuple[IPNetwork, ...]
+    ports: tuple[Ports, ...]
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A VLAN and its addresses."""
 
@@ -146,6 +173,7 @@ class Network:
     age: int | None = None  # of the youngest who use it
     safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
     accounts: Accounts | None = None
+    passes: tuple[Pass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

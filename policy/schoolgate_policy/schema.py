@@ -28,6 +28,8 @@ from schoolgate_policy.fields import (
     NotEmpty,
     NothingIsEmpty,
     OneOrMore,
+    PassRange,
+    PortsField,
     Range,
     TargetField,
     TimePeriod,
@@ -112,6 +114,14 @@ class AccountsSection(Section):
     microsoft: MicrosoftSection | None = Field(None, description="Microsoft 365 directories")
 
 
+class PassSection(Section):
+    """Traffic other than the web that the firewall lets out: calls, printers, the directory."""
+
+    to: Annotated[list[PassRange], OneOrMore, NotEmpty] = Field(description="Addresses or ranges it leads to")
+    ports: Annotated[list[PortsField], OneOrMore, NotEmpty] = Field(description="TCP or UDP ports")
+    reason: Words = Field(description="What it is for")
+
+
 class NetworkSection(Section):
     """A VLAN."""
 
@@ -131,6 +141,10 @@ class NetworkSection(Section):
 
     accounts: AccountsSection | None = Field(
         None, description="Whose accounts people may sign in with at Google and Microsoft"
+    )
+    passes: list[PassSection] = Field(
+        default_factory=list,
+        description="What the firewall lets out of it besides the web; default nothing",
     )
 
     @field_validator("safe_search", mode="before", json_schema_input_type=Strength | SafeSearchSection | None)

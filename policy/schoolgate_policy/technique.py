@@ -38,6 +38,19 @@ class Technique(StrEnum):
     PROXY_PROTOCOL = "proxy_protocol"
     PROXY_DIRECT = "proxy_direct"
     PRIVATE_ADDRESS = "private_address"
+    # Packets, refused by the firewall
+    WIREGUARD = "wireguard"
+    OPENVPN = "openvpn"
+    IPSEC = "ipsec"
+    L2TP = "l2tp"
+    PPTP = "pptp"
+    IP_TUNNEL = "ip_tunnel"
+    SSH = "ssh"
+    TOR = "tor"
+    PROXY_PORT = "proxy_port"
+    STUN = "stun"
+    SPOOFED_SOURCE = "spoofed_source"
+    OTHER_PORT = "other_port"
     # Requests
     IP_LITERAL = "ip_literal"
     HOST_AMBIGUITY = "host_ambiguity"
@@ -59,6 +72,9 @@ INFORMATION = frozenset(
         Technique.PRIVATE_RELAY,
         Technique.ECH,
         Technique.WPAD,
+        Technique.QUIC,
+        Technique.STUN,
+        Technique.OTHER_PORT,
         Technique.OPEN_REDIRECT,
     }
 )

@@ -17,6 +17,7 @@ from mitmproxy.proxy.mode_specs import TransparentMode
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
+from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
 from schoolgate_proxy.gate.gate import Entrant, Gate
@@ -33,7 +34,6 @@ from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upst
 _SWEEP_SECONDS = 1.0
 # RFC 8446 6.2: a fatal alert `unrecognized_name`, which browsers show as a refusal instead of trying again.
 _ALERT = b"\x15\x03\x03\x00\x02\x02\x70"
-_DISTRUST = ("unknown ca", "bad certificate", "certificate unknown", "does not trust")
 
 
 class SchoolgateProxy:
@@ -221,7 +221,7 @@ class SchoolgateProxy:
         conn.decided()
         if conn.judged is not None and conn.judged[1].blocked:
             self._judge.acted(*conn.judged)
-        if conn.tls_name and any(sign in (data.conn.error or "") for sign in _DISTRUST):
+        if conn.tls_name and distrusts(data.conn.error or ""):
             self._judge.saw(Technique.CLIENT_DISTRUST, conn.arrival, conn.tls_name, conn.network)
 
     @guarded
