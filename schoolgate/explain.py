@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from schoolgate_policy.additions import additions
-from schoolgate_policy.decision import Attempt, Decision, Reason, Step
+from schoolgate_policy.decision import Attempt, Decision, Page, Reason, Step
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.errors import SchoolgateError
+from schoolgate_policy.errors import InvalidHost, SchoolgateError
 from schoolgate_policy.model import Policy
-from schoolgate_policy.names import parse_address
+from schoolgate_policy.names import canonical_host, parse_address
 from schoolgate_policy.shown import judge_shown
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -23,10 +23,11 @@ class InvalidQuestion(SchoolgateError):  # noqa: N818 - reads as what it is wher
     """A question that cannot be put to the engine."""
 
 
-def parse_question(url: str, address: str, at: str, policy: Policy) -> Attempt:
+def parse_question(url: str, address: str, at: str, policy: Policy, within: str = "") -> Attempt:
     """Make an attempt of what was typed; an empty `at` means now.
 
-    A bare host asks about the name alone; a URL (or a host with a path) about that page.
+    A bare host asks about the name alone; a URL (or a host with a path) about that page, with `within` as a part of
+    another one.
 
     Raises:
         InvalidQuestion: a part of it cannot be read; the message says which.
@@ -39,7 +40,14 @@ def parse_question(url: str, address: str, at: str, policy: Policy) -> Attempt:
     except ValueError:
         raise InvalidQuestion(f"--from: `{address}` is not an IP address") from None
     host, path = _split_url(url)
-    return Attempt(client, host, parse_instant(at, policy.school.timezone), path)
+    attempt = Attempt(client, host, parse_instant(at, policy.school.timezone), path)
+    if not within:
+        return attempt
+    page, inside = _split_url(within)
+    try:
+        return replace(attempt, path=path or "/", within=Page(canonical_host(page), inside or "/"))
+    except InvalidHost as error:
+        raise InvalidQuestion(f"--within: {error}") from None
 
 
 def explain(engine: Engine, attempt: Attempt) -> tuple[Attempt, Decision]:

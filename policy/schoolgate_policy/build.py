@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from schoolgate_policy.convert import accounts_of, range_of
+from schoolgate_policy.convert import Audience, accounts_of, range_of, unseen
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
@@ -306,11 +306,13 @@ class Builder:
             index=int(self._parsed.place(*path)[-1]),
             verdict=verdict,
             targets=targets,
-            networks=whom & self._file.networks.keys(),
-            devices=whom & self._file.devices.keys(),
+            networks=whom.networks,
+            devices=whom.devices,
             during=self._when((*path, "during"), section.during or [], schedules),
             reason=section.reason,
             source=self._source(*path),
+            within=whom.within,
+            companions=whom.companions,
         )
 
     def _exceptions(self, schedules: Mapping[str, Schedule]) -> Iterable[PolicyException]:
@@ -336,14 +338,15 @@ class Builder:
         if ends <= starts:
             self._report((*path, "until"), "the exception ends before it begins")
         if verdict is Verdict.ALLOW:
-            self._check_never(path, targets)
+            self._check_never((*path, "allow"), targets)
+            self._check_never((*path, "companions"), whom.companions)
         return PolicyException(
             index=number,
             id=section.id,
             verdict=verdict,
             targets=targets,
-            networks=whom & self._file.networks.keys(),
-            devices=whom & self._file.devices.keys(),
+            networks=whom.networks,
+            devices=whom.devices,
             starts=starts,
             ends=ends,
             during=self._when((*path, "during"), section.during or [], schedules),
@@ -351,6 +354,8 @@ class Builder:
             source=self._source(*path),
             reviewed_by=section.reviewed_by or "",
             approved_by=section.approved_by or "",
+            within=whom.within,
+            companions=whom.companions,
         )
 
     def _check_never(self, path: tuple[str | int, ...], targets: tuple[Target, ...]) -> None:
@@ -360,18 +365,45 @@ class Builder:
                     never, target, self._lists, self._catalogue
                 ):
                     message = f"`{target}` may not be opened: `limits.never` names `{never}`"
-                    self._report((*path, "allow", number), message)
+                    self._report((*path, number), message)
 
     def _ruling(
         self, path: tuple[str | int, ...], section: RuleSection | ExceptionSection
-    ) -> tuple[Verdict, tuple[Target, ...], frozenset[str]]:
+    ) -> tuple[Verdict, tuple[Target, ...], Audience]:
         verdict = Verdict.BLOCK if section.block is not None else Verdict.ALLOW
         targets = tuple(self._targets(section.block or section.allow or [], *path, str(verdict)))
         whom = self._whom((*path, "for"), section.whom)
         for number, target in enumerate(targets):
             if target.kind is TargetKind.URL:
-                self._check_inspected((*path, str(verdict), number), target, whom)
-        return verdict, targets, whom
+                self._check_inspected((*path, str(verdict), number), f"`{target}` is a page", whom)
+        within = self._on_pages((*path, "within"), section.within, whom)
+        companions = self._on_pages((*path, "companions"), section.companions, whom)
+        return (
+            verdict,
+            targets,
+            Audience(whom & self._networks_named, whom & self._devices_named, within, companions),
+        )
+
+    def _on_pages(
+        self, path: tuple[str | int, ...], targets: list[Target], whom: frozenset[str]
+    ) -> tuple[Target, ...]:
+        """Check what `within` and `companions` name; it takes an opened connection to tell pages apart."""
+        for number, target in enumerate(targets):
+            if target.kind not in {TargetKind.DOMAIN, TargetKind.URL}:
+                self._report(
+                    (*path, number), f"`{target}` is neither a site nor a page, such as example.org/page"
+                )
+            what = f"`{path[-1]}` speaks of parts of pages"
+            self._check_inspected((*path, number), what, whom)
+        return tuple(self._targets(targets, *path))
+
+    @property
+    def _networks_named(self) -> frozenset[str]:
+        return frozenset(self._file.networks)
+
+    @property
+    def _devices_named(self) -> frozenset[str]:
+        return frozenset(self._file.devices)
 
     def _whom(self, path: tuple[str | int, ...], names: list[str] | None) -> frozenset[str]:
         known = self._raw_names("networks") | self._raw_names("devices")
@@ -380,41 +412,11 @@ class Builder:
                 self._report((*path, number), f"unknown network or device `{name}`; {suggest(name, known)}")
         return frozenset(names or ())
 
-    def _check_inspected(self, path: tuple[str | int, ...], target: Target, whom: frozenset[str]) -> None:
-        """Refuse a page for a network where TLS is not opened, since it cannot be told from its site there."""
-        concerned = whom or self._file.networks.keys()
-        blind = [
-            name
-            for name in self._networks_of(concerned)
-            if self._file.networks[name].inspection is Inspection.NAMES
-        ]
-        if blind:
-            seeing = sorted(
-                name for name, net in self._file.networks.items() if net.inspection is not Inspection.NAMES
-            )
-            message = (
-                f"`{target}` is a page, and on {', '.join(blind)} only names are seen (`inspection: names`); "
-                f"say `for:` one of {', '.join(seeing) or 'the networks with inspection'}, or name the whole site"
-            )
+    def _check_inspected(self, path: tuple[str | int, ...], what: str, whom: frozenset[str]) -> None:
+        """Refuse what only an opened connection shows, for a network where none is opened."""
+        message = unseen(self._file, what, whom)
+        if message is not None:
             self._report(path, message)
-
-    def _networks_of(self, names: Iterable[str]) -> list[str]:
-        """Return the networks among some networks and devices: a device's is the narrowest around its addresses."""
-        found = set()
-        for name in names:
-            if name in self._file.networks:
-                found.add(name)
-                continue
-            section = self._file.devices.get(name)
-            for address in section.addresses if section else ():
-                holding = [
-                    (part.prefixlen, network)
-                    for network, around in self._file.networks.items()
-                    for part in around.addresses
-                    if part.version == address.version and address.subnet_of(part)  # type: ignore[arg-type]
-                ]
-                found.add(max(holding)[1] if holding else self._file.unknown_clients)
-        return sorted(found & self._file.networks.keys())
 
     def _targets(self, targets: list[Target], *path: str | int) -> Iterable[Target]:
         kept = []

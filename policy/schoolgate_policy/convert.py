@@ -1,8 +1,21 @@
-"""Sections of policy.yaml that become values of the model as they are, without a look at anything else."""
+"""Pieces of building a policy that need nothing but the sections of policy.yaml: values, and what networks can see."""
 
-from schoolgate_policy.model import Accounts, MicrosoftAccounts
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schoolgate_policy.model import Accounts, Inspection, MicrosoftAccounts, Target
 from schoolgate_policy.schedule import DateRange
-from schoolgate_policy.schema import AccountsSection, DaysSection
+from schoolgate_policy.schema import AccountsSection, DaysSection, PolicyFile
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a rule or exception speaks of, and on which pages."""
+
+    networks: frozenset[str]
+    devices: frozenset[str]
+    within: tuple[Target, ...] = ()
+    companions: tuple[Target, ...] = ()
 
 
 def accounts_of(section: AccountsSection) -> Accounts:
@@ -22,3 +35,37 @@ def range_of(section: DaysSection) -> DateRange:
     assert first is not None  # noqa: S101 - the section's own validator saw to it
     assert last is not None  # noqa: S101
     return DateRange(section.name, first, last)
+
+
+def unseen(file: PolicyFile, what: str, whom: frozenset[str]) -> str | None:
+    """Say why something cannot be told apart for some of those it is said for, None where it can."""
+    concerned = whom or file.networks.keys()
+    blind = [
+        name for name in _networks_of(file, concerned) if file.networks[name].inspection is Inspection.NAMES
+    ]
+    if not blind:
+        return None
+    seeing = sorted(name for name, net in file.networks.items() if net.inspection is not Inspection.NAMES)
+    return (
+        f"{what}, and on {', '.join(blind)} only names are seen (`inspection: names`); "
+        f"say `for:` one of {', '.join(seeing) or 'the networks with inspection'}, or name the whole site"
+    )
+
+
+def _networks_of(file: PolicyFile, names: Iterable[str]) -> list[str]:
+    """Return the networks among some networks and devices: a device's is the narrowest around its addresses."""
+    found = set()
+    for name in names:
+        if name in file.networks:
+            found.add(name)
+            continue
+        section = file.devices.get(name)
+        for address in section.addresses if section else ():
+            holding = [
+                (part.prefixlen, network)
+                for network, around in file.networks.items()
+                for part in around.addresses
+                if part.version == address.version and address.subnet_of(part)  # type: ignore[arg-type]
+            ]
+            found.add(max(holding)[1] if holding else file.unknown_clients)
+    return sorted(found & file.networks.keys())

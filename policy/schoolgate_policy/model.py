@@ -198,6 +198,8 @@ class Rule:
     during: When
     reason: str
     source: str
+    within: tuple[Target, ...] = ()  # open only as a part of these
+    companions: tuple[Target, ...] = ()  # open only as a part of the targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,8 @@ class PolicyException:
     source: str
     reviewed_by: str = ""
     approved_by: str = ""
+    within: tuple[Target, ...] = ()
+    companions: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from schoolgate_policy.fields import (
     problem,
 )
 from schoolgate_policy.lists.spec import Format
-from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Strength
+from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Strength, TargetKind
 from schoolgate_policy.schedule import Season
 
 Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
@@ -232,11 +232,23 @@ class _Ruling(Section):
     allow: Targets | None = Field(None, description="What is allowed")
     whom: Names | None = Field(None, alias="for", description="Networks and devices; default everybody")
     during: During | None = Field(None, description="Schedules during which this is in force; default always")
+    within: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="Sites and pages: what is allowed is open only as a part of these, such as a video in a page",
+    )
+    companions: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="Sites that an allowed page loads its parts from; open only as parts of that page",
+    )
 
     @model_validator(mode="after")
     def _one_verb(self) -> "_Ruling":
         if (self.block is None) == (self.allow is None):
             raise problem("needs exactly one of `block` and `allow`")
+        if self.block is not None and (self.within or self.companions):
+            raise problem("`within` and `companions` go with `allow`, not with `block`")
+        if self.companions and not all(target.kind is TargetKind.URL for target in self.allow or ()):
+            raise problem("`companions` go with a page, such as `allow: example.org/page`")
         return self
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from schoolgate_policy.additions import Additions, additions
-from schoolgate_policy.decision import Attempt, Decision, Point
+from schoolgate_policy.decision import Attempt, Decision, Page, Point
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.model import Policy
 from schoolgate_policy.paths import is_canonical
@@ -31,9 +31,14 @@ class Judge:
         """The policy in force."""
         return self._source.engine.policy
 
-    def attempt(self, arrival: Arrival, host: str, path: str | None = None) -> Attempt:
-        """Return the attempt of a client to reach a host now; `path` is the raw URL path where it is known."""
-        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY)
+    def attempt(
+        self, arrival: Arrival, host: str, path: str | None = None, within: Page | None = None
+    ) -> Attempt:
+        """Return the attempt of a client to reach a host now.
+
+        `path` is the raw URL path where it is known, `within` the page that wants this as a part.
+        """
+        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY, within=within)
 
     def decide(self, attempt: Attempt) -> Decision:
         """Return the verdict of the policy in force."""

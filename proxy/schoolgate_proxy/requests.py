@@ -18,7 +18,7 @@ from schoolgate_proxy.guard import answer
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.pages import Fields, Pages
 from schoolgate_proxy.ports import Counters
-from schoolgate_proxy.request import Refusal, RequestHead, Target, read_target
+from schoolgate_proxy.request import Refusal, RequestHead, Target, page_of, read_target
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream
 
 _LARGEST_DISCARDED = 1 << 20  # bytes of a blocked request's body that are read before its answer is sent
@@ -62,11 +62,12 @@ class Requests:
             technique = Technique.PROXY_PROTOCOL if connect else Technique.SMUGGLING
             self._judge.saw(technique, conn.arrival, conn.tls_name or "", conn.network)
             return
-        target = read_target(_head_of(flow, conn), self._config.web_ports)
+        head = _head_of(flow, conn)
+        target = read_target(head, self._config.web_ports)
         if isinstance(target, Refusal):
             self._refuse(flow, conn, target)
             return
-        attempt = self._judge.attempt(conn.arrival, target.host, target.path)
+        attempt = self._judge.attempt(conn.arrival, target.host, target.path, page_of(head))
         decision = self._judge.decide(attempt)
         conn.network = decision.network
         fronted = flow.client_conn.tls and target.host != conn.tls_name

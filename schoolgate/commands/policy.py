@@ -82,6 +82,9 @@ def explain(
         str, typer.Option("--from", help="The address of whoever asks.", metavar="ADDRESS")
     ] = "",
     at: Annotated[str, typer.Option("--at", help="When, such as 2026-11-23T10:15; default: now.")] = "",
+    within: Annotated[
+        str, typer.Option("--within", help="The page that loads the URL as a part of it.", metavar="URL")
+    ] = "",
     policy: PolicyFile = DEFAULT_POLICY,
     state: StateFolder = None,
     settings: SettingsFile = None,
@@ -97,7 +100,7 @@ def explain(
     if url == "-":
         raise typer.Exit(_explain_many(engine, typer.get_text_stream("stdin"), address, at))
     try:
-        attempt = parse_question(url, address, at, engine.policy)
+        attempt = parse_question(url, address, at, engine.policy, within)
     except InvalidQuestion as error:
         refuse([error])
     attempt, decision = explained(engine, attempt)

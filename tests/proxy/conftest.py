@@ -1,6 +1,7 @@
 """A small internet of our own, and the real proxy in front of it: all on loopback, every socket real."""
 
 import asyncio
+import shutil
 import socket
 import ssl
 import threading
@@ -33,6 +34,11 @@ from schoolgate_proxy.server import ProxyServer
 
 PUPIL, STAFF, GUEST = "127.0.20.5", "127.0.10.5", "127.0.30.5"
 LESSON = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)  # a Monday in term, UTC is school time
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
 
 POLICY = """
 version: 1
@@ -152,9 +158,10 @@ class Origin:
                         {name.lower(): self.headers.get_all(name) or [] for name in self.headers},
                     )
                 )
-                if self.path in origin.replies:
-                    self._reply(*origin.replies[self.path])
-                    return
+                for where in (self.headers.get("Host", "") + self.path, self.path):
+                    if where in origin.replies:
+                        self._reply(*origin.replies[where])
+                        return
                 if self.path == "/slow":
                     self._stream()
                     return
@@ -193,6 +200,7 @@ class Origin:
                 self.send_response(200)
                 if kind is not None:
                     self.send_header("Content-Type", kind)
+                self.send_header("Access-Control-Allow-Origin", "*")
                 if framed:
                     self.send_header("Content-Length", str(len(body)))
                 else:
@@ -529,6 +537,22 @@ def internet(running: Internet) -> Internet:
     running.source.failing = False
     running.source.good = running.first
     return running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=FLAGS, proxy={"server": "http://per-context"}
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -113,3 +113,28 @@ def test_what_the_proxy_adds_is_explained(tmp_path):
         "safe": "active",
     }
     assert "adds    safe: active" in as_text(attempt, decision, engine.policy, None)
+
+
+def test_a_part_of_a_page_is_explained(tmp_path):
+    """`--within` asks about a part of a page, and the trail says what it is open within."""
+    rule = "rules:\n  - {allow: youtube, within: perryfields.example, for: [staff, pupils], reason: films}\n"
+    text = (ROOT / "policy.yaml").read_text().replace("rules:\n", rule, 1)
+    (tmp_path / "policy.yaml").write_text(text)
+    engine = Engine(load_policy(tmp_path / "policy.yaml"))
+
+    def asked(within: str):
+        question = (
+            "https://www.youtube.com/embed/1",
+            "127.0.20.5",
+            "2026-11-23T10:15",
+            engine.policy,
+            within,
+        )
+        return explain(engine, parse_question(*question))[1]
+
+    assert asked("https://perryfields.example/lesson").rule == 0
+    other = asked("https://games.example/")
+    assert other.rule != 0
+    assert any(
+        "speaks of youtube as a part of perryfields.example" in step.because for step in other.considered
+    )
