@@ -6,7 +6,7 @@ has a registry of its own. Methods that count never raise.
 
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from prometheus_client import (
@@ -27,7 +27,8 @@ from schoolgate_policy.technique import Technique
 # A second series for each counter would be of use to nobody here.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
 
-FAULT_AREAS = frozenset({"dns", "proxy", "portal", "upstream", "policy", "record", "block_page"})
+FAULT_AREAS = frozenset({"dns", "proxy", "portal", "upstream", "policy", "record", "block_page", "events"})
+EVENT_STAGES = ("sender", "receiver")
 RELOAD_RESULTS = ("accepted", "rejected")
 _TECHNIQUES = frozenset(Technique)
 
@@ -65,6 +66,14 @@ class Metrics:
             "Log lines lost since the start, as stderr took no more.",
             registry=registry,
         )
+        self.events_dropped = Counter(
+            "schoolgate_events_dropped",
+            "Events lost on their way to the portal, where they were sent or where they were read.",
+            ["stage"],
+            registry=registry,
+        )
+        for stage in EVENT_STAGES:
+            self.events_dropped.labels(stage)
         self._policy_metrics()
         for area in FAULT_AREAS:
             self.errors.labels(area)
@@ -115,12 +124,20 @@ class Metrics:
         """Count one verdict."""
         self.decisions.labels(attempt.point, decision.network, decision.verdict, decision.reason).inc()
 
-    def repeated(self, point: Point, batch: Iterable[tuple[str, Decision, int]]) -> None:
-        """Count verdicts that were given again and again."""
+    def repeated(
+        self,
+        point: Point,
+        tally: Mapping[tuple[str, str, str, str, str], int],
+        rows: Iterable[tuple[str, Decision, int]] = (),
+    ) -> None:
+        """Count verdicts given again and again: some by (network, verdict, reason, …), some one by one."""
         totals: dict[tuple[str, str, str], int] = {}
-        for _, decision, times in batch:
-            labels: tuple[str, str, str] = decision.network, decision.verdict, decision.reason
-            totals[labels] = totals.get(labels, 0) + times
+        for (network, verdict, reason, *_), times in tally.items():
+            counted = network, verdict, reason
+            totals[counted] = totals.get(counted, 0) + times
+        for _, decision, times in rows:
+            one: tuple[str, str, str] = decision.network, decision.verdict, decision.reason
+            totals[one] = totals.get(one, 0) + times
         for labels, times in totals.items():
             self.decisions.labels(point, *labels).inc(times)
 
