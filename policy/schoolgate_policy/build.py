@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from schoolgate_policy.convert import Audience, accounts_of, range_of, unseen
+from schoolgate_policy.convert import Audience, accounts_of, circumvention_of, range_of, unseen
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
@@ -17,6 +17,7 @@ from schoolgate_policy.model import (
     Accounts,
     Catalogue,
     Category,
+    Circumvention,
     Device,
     Inspection,
     Limits,
@@ -116,6 +117,8 @@ class Builder:
             limits=Limits(
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
             ),
+            supervised=tuple(self._supervised()),
+            circumvention=self._circumvention(),
             privacy=self._privacy(),
         )
 
@@ -292,6 +295,13 @@ class Builder:
             if target.kind is TargetKind.EVERYTHING:
                 self._report(path, "`everything` would switch the filter off; name what must always work")
             yield target, self._source(*path)
+
+    def _supervised(self) -> Iterable[Target]:
+        targets = self._targets(self._file.supervised, "supervised")
+        for number, target in enumerate(targets):
+            if target.kind is TargetKind.EVERYTHING:
+                self._report(("supervised", number), "`everything` would be no supervision; name sites")
+            yield target
 
     def _state(self, name: str, section: StateSection, schedules: Mapping[str, Schedule]) -> State:
         path = ("states", name, "rules")
@@ -489,5 +499,10 @@ class Builder:
             return ZoneInfo("UTC")  # reported where the zone is read
 
     def _privacy(self) -> Privacy:
-        given = {key: value for key, value in self._file.privacy.model_dump().items() if value is not None}
-        return Privacy(**given)
+        return Privacy(**self._file.privacy.given())
+
+    def _circumvention(self) -> Circumvention:
+        chosen, message = circumvention_of(self._file.circumvention)
+        if message is not None:
+            self._report(("circumvention", "supervise"), message)
+        return chosen

@@ -8,7 +8,7 @@ from mitmproxy import http
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.names import as_ip
 from schoolgate_policy.shown import Shown, judge_shown
-from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_proxy import doh
 from schoolgate_proxy.adding import with_query
 from schoolgate_proxy.blockpage import BlockResponse
@@ -79,7 +79,10 @@ class Requests:
             message = "this connection was opened for another name"
             self._refuse(flow, conn, Refusal(421, message, Technique.FRONTING, target.host))
         elif (shown := self._shown(flow, attempt, decision)) is not None:
-            self._judge.saw(shown.technique, conn.arrival, shown.decision.host, decision.network)
+            if (
+                BY_CATEGORY.get(shown.decision.category or "") is not shown.technique
+            ):  # else noted with the block
+                self._judge.saw(shown.technique, conn.arrival, shown.decision.host, decision.network)
             self._block(flow, shown.attempt, shown.decision)
         else:
             await self._forward(flow, conn, target, attempt, decision)

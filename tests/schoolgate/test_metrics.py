@@ -26,7 +26,8 @@ from schoolgate_policy.decision import Attempt, Decision, Point, Reason, Verdict
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
 from schoolgate_policy.model import Sanction
-from schoolgate_policy.technique import INFORMATION, Technique
+from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique_table import weight
 
 MONDAY = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 
@@ -83,7 +84,7 @@ def test_what_matters_begins_at_zero(policy):
     metrics.policy_accepted(policy.version, policy.networks)
     value = metrics.registry.get_sample_value
     for technique in Technique:
-        kind = "background" if technique in INFORMATION else "attempt"
+        kind = "attempt" if weight(technique) else "background"
         labels = {"technique": technique, "kind": kind, "network": "pupils"}
         assert value("schoolgate_circumvention_attempts_total", labels) == 0
     labels = {"point": "proxy", "network": "guests", "verdict": "block", "reason": "locked"}
