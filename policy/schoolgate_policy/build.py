@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from schoolgate_policy.convert import Audience, accounts_of, circumvention_of, range_of, unseen
+from schoolgate_policy.convert import (
+    Audience,
+    accounts_of,
+    circumvention_of,
+    range_of,
+    target_problem,
+    unseen,
+)
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
@@ -35,7 +42,6 @@ from schoolgate_policy.model import (
     Target,
     TargetKind,
 )
-from schoolgate_policy.names import as_ip
 from schoolgate_policy.reach import reaches
 from schoolgate_policy.schedule import Calendar, Schedule, Season, When, overlapping
 from schoolgate_policy.schema import (
@@ -47,7 +53,6 @@ from schoolgate_policy.schema import (
     ServiceSection,
     StateSection,
 )
-from schoolgate_policy.suffix import is_public_suffix
 from schoolgate_policy.validate import Parsed, suggest
 from schoolgate_policy.yaml_text import Document, KeyPath
 
@@ -431,37 +436,12 @@ class Builder:
     def _targets(self, targets: list[Target], *path: str | int) -> Iterable[Target]:
         kept = []
         for number, target in enumerate(targets):
-            message = self._target_problem(target)
+            message = target_problem(target, self._catalogue, self._raw_names("lists"))
             if message:
                 self._report((*path, number), message)
             else:
                 kept.append(target)
         return kept
-
-    def _target_problem(self, target: Target) -> str | None:
-        name = target.value
-        match target.kind:
-            case TargetKind.SERVICE if name not in self._catalogue.services:
-                return f"unknown service `{name}`; {self._service_hint(name)}"
-            case TargetKind.CATEGORY if name not in self._catalogue.categories:
-                return f"unknown category `{name}`; {suggest(name, self._catalogue.categories)}"
-            case TargetKind.LIST if name not in self._raw_names("lists"):
-                return f"unknown list `{name}`; {suggest(name, self._raw_names('lists'))}"
-            case TargetKind.DOMAIN | TargetKind.URL if not as_ip(name) and is_public_suffix(name):
-                return f"`{name}` is no single site: anybody can have a name below it"
-            case _:
-                return None
-
-    def _service_hint(self, name: str) -> str:
-        if name in self._catalogue.categories:
-            return f"it is a category: write `category:{name}`"
-        by_title = {service.title.lower(): service.id for service in self._catalogue.services.values()}
-        hint = suggest(by_title.get(name, name), self._service_names)
-        return f"{hint}; `schoolgate services` lists them"
-
-    @cached_property
-    def _service_names(self) -> list[str]:
-        return sorted(self._catalogue.services)
 
     def _when(
         self,

@@ -1,11 +1,22 @@
 """Pieces of building a policy that need nothing but the sections of policy.yaml: values, and what networks can see."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from schoolgate_policy.model import Accounts, Circumvention, Inspection, MicrosoftAccounts, Target
+from schoolgate_policy.model import (
+    Accounts,
+    Catalogue,
+    Circumvention,
+    Inspection,
+    MicrosoftAccounts,
+    Target,
+    TargetKind,
+)
+from schoolgate_policy.names import as_ip
 from schoolgate_policy.schedule import DateRange
 from schoolgate_policy.schema import AccountsSection, CircumventionSection, DaysSection, PolicyFile
+from schoolgate_policy.suffix import is_public_suffix
+from schoolgate_policy.validate import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +90,28 @@ def _networks_of(file: PolicyFile, names: Iterable[str]) -> list[str]:
             ]
             found.add(max(holding)[1] if holding else file.unknown_clients)
     return sorted(found & file.networks.keys())
+
+
+def target_problem(target: Target, catalogue: Catalogue, lists: Collection[str]) -> str | None:
+    """Say what a target names that is not there, or is no single site; None: nothing is wrong."""
+    name = target.value
+    match target.kind:
+        case TargetKind.SERVICE if name not in catalogue.services:
+            return f"unknown service `{name}`; {_service_hint(name, catalogue)}"
+        case TargetKind.CATEGORY if name not in catalogue.categories:
+            return f"unknown category `{name}`; {suggest(name, catalogue.categories)}"
+        case TargetKind.LIST if name not in lists:
+            return f"unknown list `{name}`; {suggest(name, lists)}"
+        case TargetKind.DOMAIN | TargetKind.URL if not as_ip(name) and is_public_suffix(name):
+            return f"`{name}` is no single site: anybody can have a name below it"
+        case _:
+            return None
+
+
+def _service_hint(name: str, catalogue: Catalogue) -> str:
+    if name in catalogue.categories:
+        return f"it is a category: write `category:{name}`"
+    by_title = {service.title.lower(): service.id for service in catalogue.services.values()}
+    return (
+        f"{suggest(by_title.get(name, name), sorted(catalogue.services))}; `schoolgate services` lists them"
+    )
