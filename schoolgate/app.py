@@ -223,7 +223,9 @@ def block_page(ask_url: "AskUrl | None") -> "BlockPage":
     from schoolgate_exceptions.ports import Page
     from schoolgate_proxy.blockpage import render
 
-    def make(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> Page:
+    def make(
+        engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str, language: str
+    ) -> Page:
         page = render(
             decision,
             engine.policy,
@@ -232,6 +234,7 @@ def block_page(ask_url: "AskUrl | None") -> "BlockPage":
             ask_url=ask_url(attempt, decision) if ask_url else None,
             accept=accept,
             sec_fetch_dest=dest,
+            accept_language=language,
         )
         return Page(page.status, page.headers, page.body)
 

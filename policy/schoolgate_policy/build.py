@@ -39,6 +39,7 @@ from schoolgate_policy.model import (
     School,
     Service,
     State,
+    Support,
     Target,
     TargetKind,
 )
@@ -97,7 +98,7 @@ class Builder:
             version=self._version,
             source=self._document.file,
             school=School(
-                file.school.name, file.school.timezone, file.school.bank_holidays, file.school.contacts
+                **dict(file.school),
             ),
             networks=networks,
             unknown_clients=file.unknown_clients,
@@ -119,6 +120,7 @@ class Builder:
             locked=tuple(locked_lists(self._lists, file, self._source, self._note)),
             list_status=tuple(content.status for content in self._lists),
             review=Review(**file.review.model_dump()) if file.review else None,
+            support=self._support(),
             limits=Limits(
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
             ),
@@ -215,6 +217,7 @@ class Builder:
                 age=section.age,
                 safe_search=section.safe_search.model_dump(exclude_none=True) if section.safe_search else {},
                 accounts=self._accounts(path, section),
+                language=section.language,
                 passes=self._passes(name, section),
             )
         return networks
@@ -477,6 +480,13 @@ class Builder:
             return ZoneInfo(self._file.school.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             return ZoneInfo("UTC")  # reported where the zone is read
+
+    def _support(self) -> Support:
+        section = self._file.support
+        if section is None:
+            return Support()
+        topics = tuple(self._targets(section.topics, "support", "topics"))
+        return Support(topics, section.text, section.welsh or "")
 
     def _privacy(self) -> Privacy:
         return Privacy(**self._file.privacy.given())

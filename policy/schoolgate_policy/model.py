@@ -173,6 +173,7 @@ class Network:
     age: int | None = None  # of the youngest who use it
     safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
     accounts: Accounts | None = None
+    language: str | None = None  # of the pages people see; None: the school's
     passes: tuple[Pass, ...] = ()
 
 
@@ -265,6 +266,16 @@ class School:
     timezone: str
     bank_holidays: str | None
     contacts: Mapping[str, str]
+    language: str | None = None  # of the pages people see; None: as their browser likes
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The subjects about which people are offered help, and the school's own words for it."""
+
+    topics: tuple[Target, ...] = ()
+    text: str = ""
+    welsh: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +361,7 @@ class Policy:
     locked: tuple[LockedList, ...] = ()
     review: Review | None = None
     limits: Limits = field(default_factory=Limits)
+    support: Support = field(default_factory=Support)
     supervised: tuple[Target, ...] = ()  # what a sanctioned device may reach besides `always_allow`
     circumvention: Circumvention = field(default_factory=Circumvention)
     privacy: Privacy = field(default_factory=Privacy)

@@ -52,6 +52,7 @@ from schoolgate_policy.model import (
 from schoolgate_policy.schedule import Season
 
 Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
+Language = Literal["en", "cy"]
 Targets = Annotated[list[TargetField], OneOrMore, NotEmpty]
 Names = Annotated[list[Name], OneOrMore, NotEmpty]
 
@@ -72,6 +73,9 @@ class SchoolSection(Section):
     name: Words = Field(description="The school's name, as it stands on the block page")
     timezone: Words = Field("Europe/London", description="The zone of all times in this file")
     bank_holidays: Nation = Field("england", description="Whose bank holidays are no school days")
+    language: Language | None = Field(
+        None, description="Of the block page; default: what the reader's browser asks for"
+    )
     contacts: dict[Name, Words] = Field(
         default_factory=dict,
         description="Who to ask: e_safety_officer, headteacher, dsl … and their addresses",
@@ -153,6 +157,7 @@ class NetworkSection(Section):
         None, description="Filtered results: `strict` for all search engines, or a strength for each"
     )
 
+    language: Language | None = Field(None, description="Of its block pages; default the school's")
     accounts: AccountsSection | None = Field(
         None, description="Whose accounts people may sign in with at Google and Microsoft"
     )
@@ -327,6 +332,14 @@ class StateSection(Section):
     )
 
 
+class SupportSection(Section):
+    """Subjects about which people are offered help instead of being shown a rule."""
+
+    topics: Targets = Field(description="What these subjects are: categories, lists, services, sites")
+    text: Words = Field(description="The school's own words: whom to talk to, and where they are")
+    welsh: Words | None = Field(None, description="The same in Welsh")
+
+
 class LimitsSection(Section):
     """What an approval may not exceed."""
 
@@ -439,6 +452,9 @@ class PolicyFile(Section):
     )
     states: dict[Name, StateSection] = Field(
         default_factory=dict, description="Rules for special times, such as an incident; switched on by hand"
+    )
+    support: SupportSection | None = Field(
+        None, description="Subjects such as self-harm, about which people are offered help"
     )
     limits: LimitsSection = Field(LimitsSection(), description="What an approval may not exceed")
     circumvention: CircumventionSection = Field(

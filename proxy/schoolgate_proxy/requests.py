@@ -243,7 +243,9 @@ class Requests:
 
 def _fields(flow: http.HTTPFlow) -> Fields:
     headers = flow.request.headers
-    return headers.get("accept", ""), headers.get("sec-fetch-dest", "")
+    return Fields(
+        headers.get("accept", ""), headers.get("sec-fetch-dest", ""), headers.get("accept-language", "")
+    )
 
 
 def private(host: str) -> Technique:
