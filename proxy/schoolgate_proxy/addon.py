@@ -17,6 +17,7 @@ from mitmproxy.proxy.mode_specs import TransparentMode
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
+from schoolgate_proxy import trailers
 from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
@@ -60,6 +61,7 @@ class SchoolgateProxy:
 
     def running(self) -> None:
         """Begin to close what a changed verdict no longer allows."""
+        trailers.install()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     def done(self) -> None:

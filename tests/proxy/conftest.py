@@ -8,6 +8,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -460,6 +461,28 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+@contextmanager
+def in_thread(make: Callable[[Callable[[], datetime]], ProxyServer]) -> Iterator[ProxyServer]:
+    """Run a proxy in a thread with its own event loop, at a moment in a lesson."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start() -> ProxyServer:
+        server = make(lambda: LESSON)
+        await server.start()
+        return server
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Origin, Origin, Path]]:
     """Two origins and the file with their authority."""
@@ -558,4 +581,4 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The parts above, for tests that put them together otherwise."""
-    return SimpleNamespace(Origin=Origin, Notes=Notes, Names=Names, Source=Source)
+    return SimpleNamespace(Origin=Origin, Notes=Notes, Names=Names, Source=Source, in_thread=in_thread)
