@@ -20,6 +20,7 @@ from schoolgate.settings import Endpoint, Settings, system_resolvers
 _log = structlog.get_logger()
 
 if TYPE_CHECKING:
+    from schoolgate.events.receiver import EventReceiver
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
     from schoolgate.request_queue import AskUrl
@@ -173,7 +174,19 @@ def build_portal(around: Surroundings) -> Server:
         service,
     )
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
-    return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings, lists)
+    jobs = JobRunner(service, metrics, around.recorder)
+    return _Portal(server, service, jobs, around.settings, lists, _event_receiver(around, service))
+
+
+def _event_receiver(around: Surroundings, service: "Service") -> "EventReceiver":
+    """Return what reads the events of all processes into the log of the portal."""
+    from schoolgate.events.receiver import EventReceiver
+    from schoolgate.events.sender import SOCKET
+    from schoolgate.metrics_events import EventMetrics
+
+    counters = EventMetrics(around.metrics, around.recorder)
+    service.log.lost = counters.dropped
+    return EventReceiver(around.settings.state / SOCKET, service.log, counters)
 
 
 def _service(around: Surroundings) -> "Service":
@@ -256,10 +269,12 @@ class _Portal:
     jobs: "JobRunner"
     settings: Settings
     lists: "ListRefresher"
+    events: "EventReceiver"
 
     async def start(self) -> None:
         from schoolgate.request_queue import announce_first_account, portal_url
 
+        self.events.start()
         await self.server.start()
         base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
         if path := announce_first_account(self.service, self.settings, base):
@@ -274,6 +289,7 @@ class _Portal:
         await self.jobs.stop()
         await self.lists.stop()
         await self.server.stop()
+        await asyncio.to_thread(self.events.stop)
         self.service.close()
 
     def listening(self) -> dict[str, str]:
