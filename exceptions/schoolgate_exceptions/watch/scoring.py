@@ -11,6 +11,7 @@ from datetime import timedelta
 from schoolgate_policy.model import Circumvention, Threshold
 
 _MOST_DEVICES = 20_000
+_MIXED = 10.0  # seconds that events may arrive late
 _LONGEST = timedelta(days=1).total_seconds()
 
 
@@ -91,7 +92,13 @@ class Scores:
 
 def _points(known: _Device, now: float, threshold: Threshold) -> int:
     since = now - threshold.within.total_seconds()
-    return sum(points for at, points, _ in known.attempts if at > since)
+    total = 0
+    for at, points, _ in reversed(known.attempts):  # nearly in order: those of one batch may be mixed
+        if at <= since - _MIXED:
+            break
+        if at > since:
+            total += points
+    return total
 
 
 def _is_below(known: _Device, now: float, threshold: Threshold | None) -> bool:

@@ -1,6 +1,5 @@
 """How events and counts get into the database: many rows at once, counts added to what is there."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -67,15 +66,12 @@ def update(connection: Connection, changed: list[Folded]) -> None:
     """Write what has been added to events that are there."""
     if not changed:
         return
-    values = [
-        {"known": one.number, **{f"new_{name}": _field(one, name) for name in _UPDATE}} for one in changed
-    ]
-    there = events.update().where(events.c.number == sa.bindparam("known"))
-    new: Mapping[str, Any] = {
-        name: sa.bindparam(f"new_{name}", type_=sa.Integer() if name == "times" else sa.String())
-        for name in _UPDATE
-    }
-    connection.execute(there.values(new), values)
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    fields = ", ".join(f"{name} = {mark}" for name in _UPDATE)
+    connection.exec_driver_sql(
+        f"UPDATE events SET {fields} WHERE number = {mark}",  # noqa: S608 - our own column names
+        [(*(_field(one, name) for name in _UPDATE), one.number) for one in changed],
+    )
 
 
 def count(connection: Connection, counts: Counts) -> int:
