@@ -16,6 +16,7 @@ from schoolgate.events.sender import SOCKET, EventSender
 from schoolgate.health import HealthServer
 from schoolgate.logs import LineWriter
 from schoolgate.metrics import Metrics
+from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.policy_events import PolicyEvents, history_keeper
 from schoolgate.record import MetricsRecorder
 from schoolgate.settings import Endpoint, Settings
@@ -95,8 +96,8 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    metrics = Metrics(part.name)
-    metrics.log_lines_dropped.set_function(lambda: writer.dropped)
+    metrics = Metrics(part.name, getattr(getattr(settings, part.name, None), "workers", 1))
+    metrics.watch_log(lambda: writer.dropped)
     _make_state(settings.state)
     events = EventSender(
         settings.state / SOCKET,
@@ -110,6 +111,7 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
         settings.state,
         PolicyEvents(metrics, *keep, lambda version: events.bell("policy", version)),
     )
+    PolicyMetrics(metrics.registry, store, utc_now)
     recorder = MetricsRecorder(metrics, events)
     around = Surroundings(settings, store, metrics, recorder, utc_now)
     server = part.build(around)

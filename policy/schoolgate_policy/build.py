@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from schoolgate_policy.build_circumvention import circumvention_of
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
@@ -15,12 +16,12 @@ from schoolgate_policy.lists.spec import ListContent
 from schoolgate_policy.model import (
     Catalogue,
     Category,
-    Circumvention,
     Device,
     Inspection,
     Limits,
     MinimumAge,
     Network,
+    Pass,
     Policy,
     PolicyException,
     Privacy,
@@ -39,6 +40,7 @@ from schoolgate_policy.schema import (
     CalendarSection,
     DaysSection,
     ExceptionSection,
+    NetworkSection,
     RuleSection,
     ScheduleSection,
     ServiceSection,
@@ -115,7 +117,7 @@ class Builder:
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
             ),
             supervised=tuple(self._supervised()),
-            circumvention=self._circumvention(),
+            circumvention=circumvention_of(file.circumvention, self._report),
             privacy=self._privacy(),
         )
 
@@ -206,8 +208,21 @@ class Builder:
                 source=self._source(*path),
                 age=section.age,
                 safe_search=section.safe_search.model_dump(exclude_none=True) if section.safe_search else {},
+                passes=self._passes(name, section),
             )
         return networks
+
+    def _passes(self, name: str, section: NetworkSection) -> tuple[Pass, ...]:
+        found = []
+        for number, one in enumerate(section.passes):
+            path = ("networks", name, "passes", number)
+            for each, to in enumerate(one.to):
+                if to.is_loopback or to.is_multicast or to.is_link_local:
+                    self._report(
+                        (*path, "to", each), f"`{to}` is nothing that a firewall could let through to"
+                    )
+            found.append(Pass(tuple(one.to), tuple(one.ports), one.reason, self._source(*path)))
+        return tuple(found)
 
     def _devices(self, networks: Mapping[str, Network]) -> dict[str, Device]:
         devices = {}
@@ -470,18 +485,6 @@ class Builder:
 
     def _privacy(self) -> Privacy:
         return Privacy(**self._file.privacy.given())
-
-    def _circumvention(self) -> Circumvention:
-        section = self._file.circumvention
-        both = {"alert": section.alert, "supervise": section.supervise}  # None of these says `off`
-        chosen = Circumvention(**{**section.given(), **both})
-        alert, supervise = chosen.alert, chosen.supervise
-        if alert and supervise and supervise.points < alert.points and supervise.within >= alert.within:
-            self._report(
-                ("circumvention", "supervise"),
-                f"`{supervise}` is reached before `alert`, {alert}; supervision comes after an alert",
-            )
-        return chosen
 
 
 def _range(section: DaysSection) -> DateRange:

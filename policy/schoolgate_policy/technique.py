@@ -42,30 +42,34 @@ class Technique(StrEnum):
     QUIC = "quic"
     SSTP = "sstp"
     UPGRADE_TUNNEL = "upgrade_tunnel"
+    WEBSOCKET_TUNNEL = "websocket_tunnel"
     PROXY_PROTOCOL = "proxy_protocol"
     PROXY_DIRECT = "proxy_direct"
     PRIVATE_ADDRESS = "private_address"
+    # Packets, refused by the firewall
+    HARDCODED_IP = "hardcoded_ip"
+    UNRESOLVED_DESTINATION = "unresolved_destination"
+    WIREGUARD = "wireguard"
+    OPENVPN = "openvpn"
+    IPSEC = "ipsec"
+    L2TP = "l2tp"
+    PPTP = "pptp"
+    IP_TUNNEL = "ip_tunnel"
+    SSH = "ssh"
+    PROXY_PORT = "proxy_port"
+    STUN = "stun"
+    FAN_OUT = "fan_out"
+    SPOOFED_SOURCE = "spoofed_source"
+    OTHER_PORT = "other_port"
     # Requests
     IP_LITERAL = "ip_literal"
     HOST_AMBIGUITY = "host_ambiguity"
     ODD_HOST = "odd_host"
     SMUGGLING = "smuggling"
     ODD_METHOD = "odd_method"
+    EMBEDDED_SITE = "embedded_site"  # a translator, archive, cache or reader asked for a blocked site
+    OPEN_REDIRECT = "open_redirect"  # a link through a service that only sends the browser on
     PATH_TRICK = "path_trick"
-    # What a firewall turns away
-    HARDCODED_IP = "hardcoded_ip"
-    UNRESOLVED_DESTINATION = "unresolved_destination"
-    WIREGUARD = "wireguard"
-    OPENVPN = "openvpn"
-    IPSEC = "ipsec"
-    PPTP = "pptp"
-    IP_TUNNEL = "ip_tunnel"
-    SSH = "ssh"
-    FOREIGN_PROXY = "foreign_proxy"
-    STUN = "stun"
-    FAN_OUT = "fan_out"
-    WEBSOCKET_TUNNEL = "websocket_tunnel"
-    SPOOFED_SOURCE = "spoofed_source"
 
 
 BY_CATEGORY: Mapping[str, Technique] = {
