@@ -24,6 +24,7 @@ LABELS: dict[str, str] = {
     "problem": "`name`: none such; `address`: refused by us; `connect`: no answer; `certificate`: not valid",
     "python": "a version",
     "rcode": "the answer's code (IANA): `NOERROR`, `NXDOMAIN`, `SERVFAIL` …",
+    "stage": "where on its way: `sender` or `receiver`",
     "reason": "the step of the order of judgement: `rule`, `exception`, `locked` …",
     "result": "`accepted` or `rejected`; of jobs `done` or `failed`",
     "schedule": "schedules of policy.yaml",

@@ -17,11 +17,13 @@ from prometheus_client.metrics_core import Metric
 from schoolgate.metrics import Metrics
 from schoolgate.metrics_box import box_metrics, certificate_metrics
 from schoolgate.metrics_dns import DnsMetrics, UpstreamMetrics
+from schoolgate.metrics_events import EventMetrics
 from schoolgate.metrics_labels import LABELS
 from schoolgate.metrics_live import LiveMetrics
 from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.metrics_portal import PortalMetrics
 from schoolgate.metrics_proxy import ProxyMetrics
+from schoolgate.record import MetricsRecorder
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
 
@@ -60,6 +62,7 @@ def registries(policy: Path) -> dict[str, CollectorRegistry]:
     UpstreamMetrics(found["proxy"])
     ProxyMetrics(found["proxy"])
     certificate_metrics(found["proxy"], {})
+    EventMetrics(made["portal"], MetricsRecorder(made["portal"]))
     PortalMetrics(found["portal"], source, _now)
     box_metrics(found["portal"], policy.parent)
     return found

@@ -100,7 +100,7 @@ def test_blocks_are_counted_by_kind_of_site():
     made = {"at": MONDAY, "valid_until": None, "host": "x.example", "network": "pupils", "message": "no"}
     metrics.decision(attempt, Decision(Verdict.BLOCK, Reason.RULE, category="video", **made))
     metrics.decision(attempt, Decision(Verdict.ALLOW, Reason.RULE, category="video", **made))
-    metrics.repeated(Point.DNS, [("127.0.20.5", Decision(Verdict.BLOCK, Reason.RULE, **made), 7)])
+    metrics.repeated(Point.DNS, {}, [("127.0.20.5", Decision(Verdict.BLOCK, Reason.RULE, **made), 7)])
     value = metrics.registry.get_sample_value
     labels = {"point": "dns", "network": "pupils"}
     assert value("schoolgate_blocks_total", {**labels, "category": "video"}) == 1
