@@ -3,8 +3,6 @@
 A label that is not here may not be used (a test looks). None is ever an address, a host, a user or a URL.
 """
 
-NETWORKS = "networks of policy.yaml"
-
 LABELS: dict[str, str] = {
     "area": "where the failure was: `dns`, `proxy`, `portal`, `policy` …",
     "category": "categories of the catalogue; `none` for a site that is in none",
@@ -13,13 +11,13 @@ LABELS: dict[str, str] = {
     "component": "the part: `dns`, `proxy`, `portal`",
     "direction": "`sent` by the client, `received` by it",
     "handling": "`inspect`: opened; `pass`: relayed unread; `refuse`: closed without a page",
-    "job": "jobs of the portal: `mail`, `expire`, `publish` …",
     "kind": "`attempt`: somebody's doing; `background`: ordinary devices send it by themselves",
     "limit": "which limit: `client_rate`, `same_answer`, `tunnel`, `unknown_client`",
     "list": "lists of policy.yaml, with `locked:` before those nobody can open",
     "listener": "`explicit`: configured in clients; `transparent`: redirected by the firewall",
-    "network": NETWORKS,
+    "network": "networks of policy.yaml",
     "page": "kinds of pages of the portal",
+    "people": "`pupil`, `staff`, `guest`",
     "point": "who acted: `dns` or `proxy`",
     "problem": "`name`: none such; `address`: refused by us; `connect`: no answer; `certificate`: not valid",
     "python": "a version",
@@ -30,6 +28,7 @@ LABELS: dict[str, str] = {
     "standing": "`in_force` or `to_come`",
     "state": "where a request stands: `submitted`, `under_review`, `recommended`",
     "status": "the HTTP status",
+    "task": "jobs of the portal: `mail`, `expire`, `publish` …",
     "technique": "the closed set of `schoolgate_policy.technique`",
     "transport": "`udp` or `tcp`",
     "upstream": "its number, from 1: those of all names as in the settings, then those of single zones",

@@ -158,10 +158,10 @@ def test_the_queue_is_shown(policy):
     assert value("schoolgate_requests_unwritten") == 1
     assert value("schoolgate_outbox_letters") == 4
     portal.job("mail", "failed")
-    assert value("schoolgate_portal_jobs_total", {"job": "mail", "result": "done"}) == 0
-    assert value("schoolgate_portal_job_success_timestamp_seconds", {"job": "mail"}) is None
+    assert value("schoolgate_portal_jobs_total", {"task": "mail", "result": "done"}) == 0
+    assert value("schoolgate_portal_job_success_timestamp_seconds", {"task": "mail"}) is None
     portal.job("mail", "done")
-    assert value("schoolgate_portal_job_success_timestamp_seconds", {"job": "mail"}) == pytest.approx(
+    assert value("schoolgate_portal_job_success_timestamp_seconds", {"task": "mail"}) == pytest.approx(
         time.time(), abs=60
     )
 
