@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
     from schoolgate.request_queue import AskUrl
+    from schoolgate.sign_on import SignOn
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
     from schoolgate_exceptions.ports import BlockPage
@@ -173,6 +174,7 @@ def build_portal(around: Surroundings) -> Server:
     metrics = PortalMetrics(around.metrics.registry, around.store, around.clock)
     box_metrics(around.metrics.registry, around.settings.state)
     service = _service(around)
+    sign_on = _sign_on(around.settings, service)
     server = PortalServer(
         config,
         around.store,
@@ -181,9 +183,23 @@ def build_portal(around: Surroundings) -> Server:
         around.clock,
         block_page(_ask_url(around.settings)),
         service,
+        sign_on.providers,
     )
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
-    return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings, lists)
+    jobs = JobRunner(service, metrics, around.recorder)
+    return _Portal(server, service, jobs, around.settings, lists, sign_on)
+
+
+def _sign_on(settings: Settings, service: "Service") -> "SignOn":
+    from schoolgate.sign_on import sign_on
+
+    try:
+        return sign_on(settings, service)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CannotStart(f"sso.secret_file: {settings.sso.secret_file}: cannot be read: {reason}") from error
+    except (ImportError, ValueError) as error:
+        raise CannotStart(f"sso: {error}") from error
 
 
 def _service(around: Surroundings) -> "Service":
@@ -266,6 +282,7 @@ class _Portal:
     jobs: "JobRunner"
     settings: Settings
     lists: "ListRefresher"
+    sign_on: "SignOn"
 
     async def start(self) -> None:
         from schoolgate.request_queue import announce_first_account, portal_url
@@ -284,6 +301,7 @@ class _Portal:
         await self.jobs.stop()
         await self.lists.stop()
         await self.server.stop()
+        self.sign_on.close()
         self.service.close()
 
     def listening(self) -> dict[str, str]:
