@@ -8,6 +8,7 @@ its series along).
 """
 
 import platform
+import time
 from collections.abc import Callable, Iterable
 
 from prometheus_client import (
@@ -21,7 +22,7 @@ from prometheus_client import (
 )
 
 from schoolgate import __version__
-from schoolgate.metrics_live import Live, LiveMetrics, one
+from schoolgate.metrics_live import Live, LiveMetrics, known, one
 from schoolgate_policy.decision import Attempt, Decision, Point, Reason, Verdict
 from schoolgate_policy.technique import INFORMATION, Technique
 
@@ -38,6 +39,7 @@ _VERDICTS = (
     *((Verdict.BLOCK, why) for why in Reason if why is not Reason.ALWAYS_ALLOW),
 )
 _POINTS = {"dns": Point.DNS, "proxy": Point.PROXY}  # the parts that decide
+_WATCHERS = frozenset({"dns", "proxy", "firewall"})  # the parts that see ways round the filter
 NO_CATEGORY = "none"
 
 
@@ -93,21 +95,28 @@ class Metrics:
         self._policy_info = Gauge(
             "schoolgate_policy_info", "The policy in force.", ["version"], registry=registry
         )
-        self._policy_current = Gauge(
-            "schoolgate_policy_current",
-            "1 where the policy in force is what policy.yaml says; 0 where that was refused and an older one holds.",
-            registry=registry,
-        )
         self._reloads = Counter(
             "schoolgate_policy_reloads",
             "Changes of policy.yaml that were read.",
             ["result"],
             registry=registry,
         )
-        self._loaded = Gauge(
-            "schoolgate_policy_loaded_timestamp_seconds",
-            "When the policy in force was accepted.",
-            registry=registry,
+        self._current: bool | None = None
+        self._loaded: float | None = None
+        LiveMetrics(
+            registry,
+            (
+                Live(
+                    "schoolgate_policy_current",
+                    "1 where the policy in force is what policy.yaml says; 0 where that was refused and an older one holds.",
+                    lambda: known(self._current),
+                ),
+                Live(
+                    "schoolgate_policy_loaded_timestamp_seconds",
+                    "When the policy in force was accepted.",
+                    lambda: known(self._loaded),
+                ),
+            ),
         )
         for result in RELOAD_RESULTS:
             self._reloads.labels(result)
@@ -150,11 +159,14 @@ class Metrics:
         self._reloads.labels("accepted").inc()
         self._policy_info.clear()
         self._policy_info.labels(version).set(1)
-        self._policy_current.set(1)
-        self._loaded.set_to_current_time()
+        self._current, self._loaded = True, time.time()
+        self.begin(networks)
+
+    def begin(self, networks: Iterable[str]) -> None:
+        """Let what this process can count on these networks begin at 0."""
         point = _POINTS.get(self.component)
-        for network in networks if point else ():
-            for verdict, reason in _VERDICTS:
+        for network in networks if self.component in _WATCHERS else ():
+            for verdict, reason in _VERDICTS if point else ():
                 self._decisions.labels(point, network, verdict, reason)
             for technique in Technique:
                 self._attempts.labels(technique, kind_of(technique), network)
@@ -162,4 +174,4 @@ class Metrics:
     def policy_rejected(self) -> None:
         """Note that policy.yaml was refused, and an older policy stays in force."""
         self._reloads.labels("rejected").inc()
-        self._policy_current.set(0)
+        self._current = False

@@ -8,7 +8,7 @@ LABELS: dict[str, str] = {
     "category": "categories of the catalogue; `none` for a site that is in none",
     "cause": "`client`: it had too many; `full`: there were too many; `late`: nothing came in time",
     "certificate": "`authority`: the school's own, on its devices; `intermediate`: what signs in its name",
-    "component": "the part: `dns`, `proxy`, `portal`",
+    "component": "the part: `dns`, `proxy`, `portal`, `firewall`",
     "direction": "`sent` by the client, `received` by it",
     "handling": "`inspect`: opened; `pass`: relayed unread; `refuse`: closed without a page",
     "kind": "`attempt`: somebody's doing; `background`: ordinary devices send it by themselves",
