@@ -172,7 +172,11 @@ HEALTH = Board(
                 ),
                 bars(
                     "Was something not recorded?",
-                    "Log lines lost. Filtering never waits for records. Empty when all is well.",
+                    "Events on their way to the portal, and log lines, that were lost. Filtering never waits for records. Empty when all is well.",
+                    Query(
+                        "sum by (part, stage) (increase(schoolgate_events_dropped_total[$__rate_interval])) > 0",
+                        "{{part}}: events, {{stage}}",
+                    ),
                     Query(
                         "sum by (part) (increase(schoolgate_log_lines_dropped_total[$__rate_interval])) > 0",
                         "{{part}}: log",

@@ -15,6 +15,7 @@ from schoolgate_policy.lists.spec import ListContent
 from schoolgate_policy.model import (
     Catalogue,
     Category,
+    Circumvention,
     Device,
     Inspection,
     Limits,
@@ -115,6 +116,8 @@ class Builder:
             limits=Limits(
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
             ),
+            supervised=tuple(self._supervised()),
+            circumvention=self._circumvention(),
             privacy=self._privacy(),
         )
 
@@ -279,6 +282,13 @@ class Builder:
             if target.kind is TargetKind.EVERYTHING:
                 self._report(path, "`everything` would switch the filter off; name what must always work")
             yield target, self._source(*path)
+
+    def _supervised(self) -> Iterable[Target]:
+        targets = self._targets(self._file.supervised, "supervised")
+        for number, target in enumerate(targets):
+            if target.kind is TargetKind.EVERYTHING:
+                self._report(("supervised", number), "`everything` would be no supervision; name sites")
+            yield target
 
     def _state(self, name: str, section: StateSection, schedules: Mapping[str, Schedule]) -> State:
         path = ("states", name, "rules")
@@ -474,8 +484,19 @@ class Builder:
             return ZoneInfo("UTC")  # reported where the zone is read
 
     def _privacy(self) -> Privacy:
-        given = {key: value for key, value in self._file.privacy.model_dump().items() if value is not None}
-        return Privacy(**given)
+        return Privacy(**self._file.privacy.given())
+
+    def _circumvention(self) -> Circumvention:
+        section = self._file.circumvention
+        both = {"alert": section.alert, "supervise": section.supervise}  # None of these says `off`
+        chosen = Circumvention(**{**section.given(), **both})
+        alert, supervise = chosen.alert, chosen.supervise
+        if alert and supervise and supervise.points < alert.points and supervise.within >= alert.within:
+            self._report(
+                ("circumvention", "supervise"),
+                f"`{supervise}` is reached before `alert`, {alert}; supervision comes after an alert",
+            )
+        return chosen
 
 
 def _range(section: DaysSection) -> DateRange:

@@ -170,9 +170,12 @@ class Engine:
         until: datetime | None = None
         maybe_page = False
         live = (hits.sure | hits.maybe) & profile.mask
-        if profile.sanction is not None and at < profile.sanction.ends:
-            live &= compiled.always_mask
-            until = profile.sanction.ends
+        sanction = None
+        if profile.sanction is not None:
+            supervised, until = profile.sanction.state(at)
+            if supervised:
+                sanction = profile.sanction
+                live &= compiled.always_mask
         while live:
             bit = live & -live
             live ^= bit
@@ -198,8 +201,8 @@ class Engine:
                 until=until,
                 page=maybe_page,
             )
-        if profile.sanction is not None and at < profile.sanction.ends:
-            allowed = profile.sanction.covers(host, path)
+        if sanction is not None:
+            allowed = sanction.covers(host, path)
             verdict = Verdict.ALLOW if allowed else Verdict.BLOCK
             return self._decision(profile, host, at, hits, verdict, Reason.SANCTION, until=until)
         return self._decision(

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schoolgate_policy.clients import parse_range
 from schoolgate_policy.errors import InvalidHost, InvalidPath
-from schoolgate_policy.model import IPNetwork, Ports, Target, TargetKind
+from schoolgate_policy.model import IPNetwork, Ports, Target, TargetKind, Threshold
 from schoolgate_policy.names import as_ip, canonical_host
 from schoolgate_policy.paths import canonical_path
 from schoolgate_policy.schedule import Period
@@ -29,6 +29,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PORTS = re.compile(r"(tcp|udp) +([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _WIDEST = {4: 8, 6: 16}  # the shortest prefix of a range that a pass may name
 _DURATION = re.compile(r"([0-9]+) (minute|hour|day|week|month|year)s?")
+_LONGEST_WINDOW = timedelta(days=1)
 _UNITS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
@@ -153,6 +154,19 @@ def parse_duration(text: str) -> timedelta:
     if match is None or not int(match[1]):
         raise problem(f"`{text}` is no length of time such as 30 days; units: {', '.join(_UNITS)}")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_threshold(text: str) -> Threshold | None:
+    """Read `5 in 10 minutes`; `off` is none."""
+    if text == "off":
+        return None
+    points, separator, within = text.partition(" in ")
+    if not separator or not points.isdecimal() or not int(points):
+        raise problem(f"`{text}` is no threshold such as 5 in 10 minutes, or `off`")
+    length = parse_duration(within)
+    if length > _LONGEST_WINDOW:
+        raise problem(f"`{within}` is too long to watch a device for; at most 1 day")
+    return Threshold(int(points), length)
 
 
 def parse_https_url(text: str) -> str:
@@ -287,6 +301,10 @@ When = Annotated[
 ]
 Day = Annotated[date, *_parsed(parse_day, {"type": "string", "format": "date"})]
 Duration = Annotated[timedelta, *_parsed(parse_duration, {"type": "string", "examples": ["90 days"]})]
+ThresholdField = Annotated[
+    Threshold | None,
+    *_parsed(parse_threshold, {"type": "string", "examples": ["5 in 10 minutes", "off"]}),
+]
 Range = Annotated[
     IPNetwork, *_parsed(_network, {"type": "string", "examples": ["10.20.0.0/16", "fd00:20::/64"]})
 ]

@@ -82,9 +82,10 @@ class Narrator:
     def _sanction(self) -> Step:
         sanction = self.profile.sanction
         assert sanction is not None  # noqa: S101 - asked for only where there is one
-        active = self.attempt.at.astimezone(UTC) < sanction.ends
-        state = "in force until" if active else "ended at"
-        return Step("sanction", "", matched=active, because=f"{state} {self._local(sanction.ends)}")
+        at = self.attempt.at.astimezone(UTC)
+        active, change = sanction.state(at)
+        state = "in force until" if active else "lifted until" if change else "ended at"
+        return Step("sanction", "", matched=active, because=f"{state} {self._local(change or sanction.ends)}")
 
     def _entry(self, number: int, entry: Entry, hits: Hits) -> Step:
         matched, because = self._why(number, entry, hits)
