@@ -57,7 +57,11 @@ class Technique(StrEnum):
     ODD_HOST = "odd_host"
     SMUGGLING = "smuggling"
     ODD_METHOD = "odd_method"
-    WEB_PROXY = "web_proxy"
+    WEB_PROXY = (
+        "web_proxy"  # a site that fetches another one: by its programs, or by the address it was given
+    )
+    EMBEDDED_SITE = "embedded_site"  # a translator, archive, cache or reader asked for a blocked site
+    OPEN_REDIRECT = "open_redirect"  # a link through a service that only sends the browser on
     PATH_TRICK = "path_trick"
 
 
@@ -71,5 +75,6 @@ INFORMATION = frozenset(
         Technique.QUIC,
         Technique.STUN,
         Technique.OTHER_PORT,
+        Technique.OPEN_REDIRECT,
     }
 )
