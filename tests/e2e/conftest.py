@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import netns_clients as client
 import pytest
 from netns_internet import RESOLVER4, RESOLVER6
-from netns_school import INTERFACES, METRICS, Box, Host, NoNamespaces, School, make_school
+from netns_school import INTERFACES, METRICS, Box, Host, NoNamespacesError, School, make_school, wait_for
 
 from schoolgate.firewall import evidence
 
@@ -21,7 +21,7 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
     try:
         with make_school(folder) as found:
             yield found
-    except NoNamespaces as error:
+    except NoNamespacesError as error:
         pytest.skip(str(error))
 
 
@@ -52,7 +52,7 @@ class Counts:
 
     def _metric(self, part: str, technique: str, network: str) -> float:
         text = self._edge.do(client.page, f"http://127.0.0.1:{METRICS[part]}/metrics")
-        line = rf'^schoolgate_attempts_total{{network="{network}",technique="{technique}"}} (\S+)$'
+        line = rf'^schoolgate_circumvention_attempts_total\{{[^}}]*network="{network}"[^}}]*technique="{technique}"\}} (\S+)$'
         match = re.search(line, text, re.MULTILINE)
         return float(match[1]) if match else 0.0
 
@@ -97,3 +97,9 @@ def _own_question(event: dict) -> bool:
 def person(request: pytest.FixtureRequest, school: School) -> Host:
     """A pupil's machine, then a guest's."""
     return school.hosts()[request.param]
+
+
+@pytest.fixture
+def wait() -> Callable[..., float]:
+    """Wait until something is true."""
+    return wait_for

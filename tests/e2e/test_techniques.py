@@ -31,7 +31,10 @@ class Try:
     technique: str
     act: Act
     families: tuple[str, ...] = (FOUR, SIX)
-    everybody: bool = True  # guests too: their connections are not opened, so what is inside them is not seen
+    roles: tuple[str, ...] = (
+        "pupil",
+        "guest",
+    )  # guests' connections are not opened: what is inside is not seen
 
 
 def dig(*words: str, wants: str) -> Act:
@@ -104,6 +107,10 @@ def plain(data: bytes, port: int = 80, pieces: tuple[int, ...] = ()) -> Act:
 
 def split(host: Host, there: str) -> bool:
     return host.do(client.split_tls, there, BAD, 1).startswith(b"HTTP/1.1 403")
+
+
+def encrypted_hello(host: Host, there: str) -> bool:
+    return host.do(client.exchange, there, 443, client.encrypted_hello("cloudflare-ech.com"))[:1] == b"\x15"
 
 
 def malformed(host: Host, _: str) -> bool:
@@ -200,29 +207,30 @@ TRIES = [
     Try("the staff's proxy port", "proxy_direct", direct(8410)),
     Try("the box's metrics", "proxy_direct", direct(9154)),
     Try("the sinkhole's own port", "proxy_direct", direct(5353)),
-    Try("the ClientHello in two segments", "split_hello", split, everybody=False),
+    Try("the ClientHello in two segments", "split_hello", split, roles=("pupil",)),
     Try("TLS without a name", "no_sni", inside(request(OK), None)),
-    Try("DNS over HTTPS anywhere", "doh", inside(request(OK, f"/x?dns={DNS_QUERY}")), everybody=False),
-    Try("DNS over HTTPS by its media type", "doh", inside(request(OK, "/", "GET", "Accept: application/dns-message")), everybody=False),
+    Try("DNS over HTTPS anywhere", "doh", inside(request(OK, f"/x?dns={DNS_QUERY}")), roles=("pupil",)),
+    Try("DNS over HTTPS by its media type", "doh", inside(request(OK, "/", "GET", "Accept: application/dns-message")), roles=("pupil",)),
     Try("DNS over TLS on the web's port", "dot", inside(b"x", OK, ("dot",))),
-    Try("a site by its address", "ip_literal", plain(request(FOUR)), everybody=False),
-    Try("domain fronting", "fronting", inside(request(BAD)), everybody=False),
-    Try("the public name of ECH", "ech", inside(request("cloudflare-ech.com"), "cloudflare-ech.com")),
-    Try("something other than HTTP in TLS", "non_http_tls", inside(b"\x00\x01tunnel\n\x02\x03"), everybody=False),
-    Try("SSTP", "sstp", inside(request(OK, "/sra_%7BBA195980-CD49-458b-9E23-C84EE0ADCD75%7D/", "SSTP_DUPLEX_POST")), everybody=False),
-    Try("an upgrade to a tunnel", "upgrade_tunnel", inside(request(OK, "/switch", "GET", "Upgrade: DERP", "Connection: Upgrade")), everybody=False),
-    Try("CONNECT inside TLS", "proxy_protocol", inside(b"CONNECT facebook.com:443 HTTP/1.1\r\nHost: facebook.com:443\r\n\r\n"), everybody=False),
-    Try("two Host fields", "host_ambiguity", plain(f"GET / HTTP/1.1\r\nHost: {OK}\r\nHost: {BAD}\r\n\r\n".encode()), everybody=False),
-    Try("a Host beside the target", "host_ambiguity", plain(f"GET http://{BAD}/ HTTP/1.1\r\nHost: {OK}\r\n\r\n".encode()), everybody=False),
-    Try("an odd Host", "odd_host", plain(request(f"{OK}@{BAD}")), everybody=False),
-    Try("an odd method", "odd_method", inside(request(OK, "/", "PROPFIND")), everybody=False),
-    Try("a translator", "web_proxy", inside(request("www-facebook-com.translate.goog"), "www-facebook-com.translate.goog"), everybody=False),
-    Try("the school's own machines by address", "private_address", plain(request("10.10.0.1")), everybody=False),
+    Try("a site by its address", "ip_literal", plain(request(FOUR)), roles=("pupil",)),
+    Try("domain fronting", "fronting", inside(request(BAD)), roles=("pupil",)),
+    Try("an Encrypted ClientHello", "ech", encrypted_hello, roles=("guest",)),
+    Try("something other than HTTP in TLS", "non_http_tls", inside(b"\x00\x01tunnel\n\x02\x03"), roles=("pupil",)),
+    Try("SSTP", "sstp", inside(request(OK, "/sra_%7BBA195980-CD49-458b-9E23-C84EE0ADCD75%7D/", "SSTP_DUPLEX_POST")), roles=("pupil",)),
+    Try("an upgrade to a tunnel", "upgrade_tunnel", inside(request(OK, "/switch", "GET", "Upgrade: DERP", "Connection: Upgrade")), roles=("pupil",)),
+    Try("CONNECT inside TLS", "proxy_protocol", inside(b"CONNECT facebook.com:443 HTTP/1.1\r\nHost: facebook.com:443\r\n\r\n"), roles=("pupil",)),
+    Try("two Host fields", "host_ambiguity", plain(f"GET / HTTP/1.1\r\nHost: {OK}\r\nHost: {BAD}\r\n\r\n".encode()), roles=("pupil",)),
+    Try("a Host beside the target", "host_ambiguity", plain(f"GET http://{BAD}/ HTTP/1.1\r\nHost: {OK}\r\n\r\n".encode()), roles=("pupil",)),
+    Try("an odd Host", "odd_host", plain(request(f"{OK}@{BAD}")), roles=("pupil",)),
+    Try("an odd method", "odd_method", inside(request(OK, "/", "PROPFIND")), roles=("pupil",)),
+    Try("a web proxy's address", "web_proxy", inside(request(OK, "/browse?u=https%253A%252F%252Ffacebook.com%252F")), roles=("pupil",)),
+    Try("an archive", "embedded_site", inside(request("web.archive.org", "/web/2024/https://facebook.com/"), "web.archive.org"), roles=("pupil",)),
+    Try("the school's own machines by address", "private_address", plain(request("10.10.0.1")), roles=("pupil",)),
 ]  # fmt: skip
 CASES = [
     pytest.param(role, one, there, id=f"{role}-{one.name}-{'IPv6' if ':' in there else 'IPv4'}")
     for one in TRIES
-    for role in (("pupil", "guest") if one.everybody else ("pupil",))
+    for role in one.roles
     for there in one.families
 ]
 

@@ -93,6 +93,21 @@ def split_tls(address: str, name: str, first: int) -> bytes:
         return pump(lambda: made.read(65536))
 
 
+def encrypted_hello(name: str) -> bytes:
+    """Return a ClientHello as TLS stacks with Encrypted ClientHello send it: with the extension 0xfe0d (RFC 9849)."""
+    outgoing = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        anyone().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name).do_handshake()
+    hello = outgoing.read()[9:]  # without the record's and the handshake's header
+    at = 34 + 1 + hello[34]  # version, random, session
+    at += 2 + int.from_bytes(hello[at : at + 2])
+    at += 1 + hello[at]
+    extensions = hello[at + 2 :] + b"\xfe\x0d" + (64).to_bytes(2) + bytes(64)
+    body = hello[:at] + len(extensions).to_bytes(2) + extensions
+    handshake = b"\x01" + len(body).to_bytes(3) + body
+    return b"\x16\x03\x01" + len(handshake).to_bytes(2) + handshake
+
+
 def request(host: str, path: str = "/", method: str = "GET", *fields: str) -> bytes:
     """Write a request that wants the connection closed after it."""
     lines = (f"{method} {path} HTTP/1.1", f"Host: {host}", *fields)
@@ -109,6 +124,13 @@ def datagram(address: str, port: int, data: bytes) -> bytes:
         made.connect((address, port))
         made.send(data)
         return made.recv(4096)
+
+
+def send(address: str, port: int, data: bytes) -> None:
+    """Send a datagram and wait for nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as made:
+        made.sendto(data, (address, port))
 
 
 def packet(address: str, protocol: int, data: bytes = b"x" * 32) -> None:

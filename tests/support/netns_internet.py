@@ -25,8 +25,6 @@ from urllib.parse import parse_qs, urlsplit
 import trustme
 from dnslib import AAAA, CNAME, HTTPS, QTYPE, RCODE, RR, TXT, A, DNSError, DNSRecord
 
-from schoolgate.parent import end_with_parent
-
 RESOLVER4, RESOLVER6 = "45.60.0.53", "2a00:9::53"
 BANK4 = "45.60.77.7"
 PRIVATE = ("10.20.0.1", "127.0.0.1")
@@ -314,5 +312,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    end_with_parent()
     main(Path(sys.argv[1]))

@@ -24,6 +24,7 @@ NOBODY = 65534
 VLANS = {"staff": 10, "pupil": 20, "guest": 30}
 NETWORKS = {"staff": "staff", "pupil": "pupils", "guest": "guests"}
 INTERFACES = {"vlan10": "staff", "vlan20": "pupils", "vlan30": "guests"}
+_WITH_US = "--pdeathsig=TERM"  # whatever ends us, nothing that we started is left behind
 METRICS = {"dns": 9153, "proxy": 9154, "portal": 9155}
 SETTINGS = """\
 [dns]
@@ -43,7 +44,7 @@ wan = "wan0"
 """
 
 
-class NoNamespaces(Exception):
+class NoNamespacesError(Exception):
     """This machine does not allow them; says why."""
 
 
@@ -122,7 +123,8 @@ class Internet:
         self.folder = folder
         folder.mkdir()
         script = Path(__file__).with_name("netns_internet.py")
-        self.process = wan.start(sys.executable, str(script), str(folder), log=folder / "output")
+        command = ("setpriv", _WITH_US, sys.executable, str(script), str(folder))
+        self.process = wan.start(*command, log=folder / "output")
         wait_for(lambda: (folder / "ready").exists() or self.process.poll() is not None, 30)
         if self.process.poll() is not None:
             raise RuntimeError((folder / "output").read_text())
@@ -245,7 +247,7 @@ def wait_for(check: Callable[[], object], seconds: float = 20) -> float:
 
 def _unprivileged(folder: Path) -> list[str]:
     """Return the command that gives all rights away: another user where that one can read us, else root without any."""
-    bare = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+    bare = ["setpriv", _WITH_US, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
     other = [*bare, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     probe = subprocess.run(
         [*other, sys.executable, "-c", "import schoolgate.app"], cwd=folder, capture_output=True, check=False
@@ -300,7 +302,7 @@ def make_school(folder: Path) -> Iterator[School]:
     """Make the namespaces and the internet, and remove them whatever happens.
 
     Raises:
-        NoNamespaces: this machine does not allow it.
+        NoNamespacesError: this machine does not allow it.
 
     """
     _remove_orphans()
@@ -323,7 +325,7 @@ def make_school(folder: Path) -> Iterator[School]:
 
 def _join(hosts: dict[str, str]) -> None:
     if os.geteuid() != 0 or not all(shutil.which(tool) for tool in ("ip", "nft", "setpriv", "curl")):
-        raise NoNamespaces("network namespaces need root, ip, nft, setpriv and curl")
+        raise NoNamespacesError("network namespaces need root, ip, nft, setpriv and curl")
     try:
         for name in hosts.values():
             _ip("netns", "add", name)
@@ -352,7 +354,7 @@ def _join(hosts: dict[str, str]) -> None:
              "net.ipv6.conf.all.forwarding=1"], check=True, capture_output=True, text=True,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
-        raise NoNamespaces(f"no network namespaces here: {error.stderr.strip()}") from error
+        raise NoNamespacesError(f"no network namespaces here: {error.stderr.strip()}") from error
     for role, number in VLANS.items():
         resolv = Path("/etc/netns", hosts[role], "resolv.conf")
         resolv.parent.mkdir(parents=True, exist_ok=True)
