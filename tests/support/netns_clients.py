@@ -5,6 +5,8 @@ import socket
 import ssl
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 SECONDS = 15.0
 
@@ -139,6 +141,66 @@ def packet(address: str, protocol: int, data: bytes = b"x" * 32) -> None:
     with socket.socket(family, socket.SOCK_RAW, protocol) as made:
         made.settimeout(SECONDS)
         made.sendto(data, (address, 0))
+
+
+@contextlib.contextmanager
+def site(address: str, name: str, roots: str | None) -> Iterator[ssl.SSLSocket]:
+    """Connect to a site by TLS and believe only the given certificate; None believes everybody."""
+    context = anyone() if roots is None else ssl.create_default_context(cafile=roots)
+    with (
+        socket.create_connection((address, 443), 60) as raw,
+        context.wrap_socket(raw, server_hostname=name) as made,
+    ):
+        made.settimeout(60)
+        yield made
+
+
+def fetch(address: str, name: str, roots: str | None = None, path: str = "/", *fields: str) -> bytes:
+    """Fetch a page; raises OSError where that is impossible."""
+    with site(address, name, roots) as made:
+        made.sendall(request(name, path, "GET", *fields))
+        return drain(made)
+
+
+def crowd(jobs: list[Callable[[], bytes]], threads: int) -> list[bytes | Exception]:
+    """Do many things at once, each in a thread of this machine's; an exception is a result like any other."""
+
+    def attempt(job: Callable[[], bytes]) -> bytes | Exception:
+        try:
+            return job()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:  # threads are born into the namespace of who makes them
+        return list(pool.map(attempt, jobs))
+
+
+def until_closed(address: str, name: str, path: str, websocket: bool) -> tuple[bytes, float]:
+    """Hold a stream or a websocket open; return how it began, and when (Unix time) it was closed."""
+    upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")  # fmt: skip
+    with site(address, name, None) as made:
+        made.sendall(request(name, path, "GET", *(upgrade if websocket else ())))
+        first = made.recv(65536)
+        with contextlib.suppress(OSError):
+            while True:
+                if websocket:
+                    made.sendall(b"\x81\x84\0\0\0\0ping")
+                    time.sleep(0.1)
+                if not made.recv(65536):
+                    break
+        return first, time.time()
+
+
+def echoed(address: str, name: str) -> bytes:
+    """Send a websocket message and return the echo."""
+    upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")  # fmt: skip
+    with site(address, name, None) as made:
+        made.sendall(request(name, "/ws", "GET", *upgrade))
+        head = made.recv(65536)
+        if not head.startswith(b"HTTP/1.1 101"):
+            return head
+        made.sendall(b"\x81\x84\0\0\0\0ping")
+        return made.recv(64)
 
 
 def page(url: str) -> str:

@@ -262,10 +262,12 @@ class Certificates:
 
     def _leaf_of(self, name: str) -> trustme.LeafCert:
         if name == "selfsigned.example":
-            return self._other.issue_cert(name)
+            return self._other.issue_cert(name, key_type=trustme.KeyType.ECDSA)
         if name == "expired.example":
-            return self._good.issue_cert(name, not_after=datetime(2020, 1, 1, tzinfo=UTC))
-        return self._good.issue_cert(name)
+            return self._good.issue_cert(
+                name, key_type=trustme.KeyType.ECDSA, not_after=datetime(2020, 1, 1, tzinfo=UTC)
+            )
+        return self._good.issue_cert(name, key_type=trustme.KeyType.ECDSA)
 
 
 class Raw(socketserver.BaseRequestHandler):

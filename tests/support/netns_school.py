@@ -167,6 +167,8 @@ class Box:
         shutil.copy(internet.roots, roots)
         self.settings.write_text(SETTINGS.format(four=RESOLVER4, six=RESOLVER6, roots=roots))
         self.state.mkdir()
+        # A disk of its own, which a test may fill.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", "state", self.state], check=True)
         self.environ = environ
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -205,6 +207,7 @@ class Box:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        subprocess.run(["umount", "--lazy", self.state], check=False, capture_output=True)
 
     def pids(self) -> dict[str, int]:
         """Return the process numbers of the parts."""
