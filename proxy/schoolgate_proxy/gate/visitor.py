@@ -172,6 +172,8 @@ class Visitor:
         if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
             self._saw(Technique.ECH, found.name, decision.network)
             handling = Handling.REFUSE
+        elif handling is Handling.REFUSE and not decision.blocked:
+            self._saw(Technique.IP_LITERAL, found.name, decision.network)
         self._act(found.name, attempt, decision, handling)
 
     def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
