@@ -55,6 +55,7 @@ def _context(leaves: Leaves) -> SSL.Context:
     context.set_options(net_tls.DEFAULT_OPTIONS)
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(tlsconfig.alpn_select_callback)
-    context.add_extra_chain_cert(leaves.issuer)
+    for certificate in leaves.chain:
+        context.add_extra_chain_cert(certificate)
     context.set_session_id(b"schoolgate")  # tickets of this process are good for its other connections
     return context
