@@ -187,6 +187,11 @@ def key_pem(key: SigningKey, passphrase: bytes | None = None) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher)
 
 
+def certificate_files(state: Path) -> dict[str, Path]:
+    """Return where the authority's certificates are, by what they are for, whether or not they are made yet."""
+    return {"authority": state / "ca.pem", "intermediate": state / "ca" / INTERMEDIATE}
+
+
 def upstream_roots(folder: Path, extra: Path | None) -> Path | None:
     """Return the file of all roots trusted towards the internet, None where certifi's are all.
 

@@ -5,6 +5,7 @@ talks to the internet. Leaf certificates share one P-256 key, made anew at each 
 costs a twentieth of what RSA-2048 costs. Source: RFC 5280.
 """
 
+import threading
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +24,7 @@ _LONGEST_NAME = 64  # RFC 5280 upper bounds: ub-common-name
 
 
 class Leaves:
-    """Makes and keeps certificates for single names."""
+    """Makes and keeps certificates for single names; may be asked from several threads."""
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
@@ -31,6 +32,7 @@ class Leaves:
         self.chain = (authority.certificate, *authority.bridges)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self._kept: OrderedDict[str, tuple[datetime, x509.Certificate]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def certificate(self, name: str) -> x509.Certificate:
         """Return a certificate for a canonical name or address that is good for a day at least."""
@@ -39,10 +41,11 @@ class Leaves:
         if kept is not None and kept[0] > now:
             return kept[1]
         made = self._make(name, now)
-        self._kept[name] = (now + timedelta(days=_LEAF_DAYS - 1), made)
-        self._kept.move_to_end(name)
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[name] = (now + timedelta(days=_LEAF_DAYS - 1), made)
+            self._kept.move_to_end(name)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
         return made
 
     def _make(self, name: str, now: datetime) -> x509.Certificate:

@@ -15,7 +15,7 @@ from OpenSSL import SSL
 
 from schoolgate_proxy import authority, issuing
 from schoolgate_proxy.certificates import Leaves
-from schoolgate_proxy.tls import _context
+from schoolgate_proxy.client_tls import ClientTls, only_http1
 
 SCHOOL = "Perryfields Primary PRU"
 
@@ -31,10 +31,7 @@ def _is_trusted(signer: issuing.Authority, roots: Path, name: str) -> bool:
     here, there = socket.socketpair()
 
     def serve() -> None:
-        connection = SSL.Connection(_context(leaves), there)
-        connection.use_certificate(leaves.certificate(name))
-        connection.use_privatekey(leaves.key)
-        connection.set_accept_state()
+        connection = ClientTls(leaves, only_http1).connection(name, there)
         try:
             connection.do_handshake()
             connection.recv(1)
