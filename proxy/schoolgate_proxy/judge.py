@@ -10,6 +10,7 @@ from schoolgate_policy.paths import is_canonical
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_policy.safe_search import enforcement
 from schoolgate_policy.technique import BY_CATEGORY, Technique
+from schoolgate_proxy.checkpage import as_own, is_check
 from schoolgate_proxy.handling import Arrival
 
 
@@ -41,8 +42,9 @@ class Judge:
         return Attempt(arrival.address, host, self._clock(), path, Point.PROXY, within=within)
 
     def decide(self, attempt: Attempt) -> Decision:
-        """Return the verdict of the policy in force."""
-        return self._source.engine.decide(attempt)
+        """Return the verdict of the policy in force; one name is answered by the proxy itself."""
+        decision = self._source.engine.decide(attempt)
+        return as_own(decision) if is_check(decision) else decision
 
     def again(self, attempt: Attempt) -> Decision:
         """Return the verdict on the same attempt at this instant."""
