@@ -20,9 +20,10 @@ from schoolgate.settings import Endpoint, Settings, system_resolvers
 _log = structlog.get_logger()
 
 if TYPE_CHECKING:
+    from schoolgate.ask_links import AskUrl
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
-    from schoolgate.request_queue import AskUrl
+    from schoolgate.portal_tls import PortalCertificate
     from schoolgate.sign_on import SignOn
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
@@ -133,7 +134,7 @@ def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:
 
 
 def _ask_url(settings: Settings) -> "AskUrl | None":
-    from schoolgate.request_queue import ask_url
+    from schoolgate.ask_links import ask_url
 
     try:
         return ask_url(settings)
@@ -154,6 +155,7 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
+    from schoolgate.ask_links import portal_url
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_portal import PortalMetrics
@@ -161,7 +163,9 @@ def build_portal(around: Surroundings) -> Server:
     from schoolgate_exceptions.server import PortalServer
 
     settings = around.settings.portal
-    config = PortalConfig(settings.listen, _own_host(settings.url))
+    config = PortalConfig(
+        settings.listen, _own_host(settings.url), settings.listen_tls, portal_url(around.settings)
+    )
     metrics = PortalMetrics(around.metrics.registry)
     service = _service(around)
     sign_on = _sign_on(around.settings, service)
@@ -174,10 +178,21 @@ def build_portal(around: Surroundings) -> Server:
         block_page(_ask_url(around.settings)),
         service,
         sign_on.providers,
+        _certificate(around),
     )
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
     jobs = JobRunner(service, metrics, around.recorder)
     return _Portal(server, service, jobs, around.settings, lists, sign_on)
+
+
+def _certificate(around: Surroundings) -> "PortalCertificate | None":
+    """Return what the portal shows over TLS, None where it has no TLS."""
+    from schoolgate.portal_tls import certificate_of
+
+    try:
+        return certificate_of(around.settings, around.store.engine.policy.school.name)
+    except OSError as error:
+        raise CannotStart(f"portal.certificate: {error}") from error
 
 
 def _sign_on(settings: Settings, service: "Service") -> "SignOn":
@@ -275,7 +290,8 @@ class _Portal:
     sign_on: "SignOn"
 
     async def start(self) -> None:
-        from schoolgate.request_queue import announce_first_account, portal_url
+        from schoolgate.ask_links import portal_url
+        from schoolgate.request_queue import announce_first_account
 
         await self.server.start()
         base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
@@ -295,7 +311,9 @@ class _Portal:
         self.service.close()
 
     def listening(self) -> dict[str, str]:
-        return {"portal": str(Endpoint(*self.server.address))}
+        tls = self.server.tls_address
+        more = {"portal_tls": str(Endpoint(*tls))} if tls else {}
+        return {"portal": str(Endpoint(*self.server.address)), **more}
 
 
 def _numbered(name: str, addresses: list[str]) -> dict[str, str]:

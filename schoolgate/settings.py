@@ -181,6 +181,20 @@ class PortalSettings(_Section):
 
     listen: ListenAt = Endpoint("127.0.0.1", 8000)
     url: Annotated[str, BeforeValidator(_parse_url)] = ""  # empty: http:// and `listen`
+    # With TLS as well: with a certificate of the school's own, or one that its certificate authority signs.
+    listen_tls: ListenAt | None = None
+    certificate: Path | None = None  # PEM, with what is needed up to a known authority
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PortalSettings":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("portal.certificate: a certificate and its key go together")
+        if self.certificate and self.listen_tls is None:
+            raise ValueError("portal.certificate: of no use without portal.listen_tls")
+        if self.listen_tls and not self.url.startswith("https://"):
+            raise ValueError("portal.listen_tls: portal.url has to begin with https:// then")
+        return self
 
 
 class SsoSettings(_Section):
@@ -288,6 +302,7 @@ class Settings(_Section):
             **{f"dns.listen[{i}]": at for i, at in enumerate(self.dns.listen)},
             "proxy.explicit": self.proxy.explicit,
             "portal.listen": self.portal.listen,
+            **({"portal.listen_tls": self.portal.listen_tls} if self.portal.listen_tls else {}),
             "metrics.dns": self.metrics.dns,
             "metrics.proxy": self.metrics.proxy,
             "metrics.portal": self.metrics.portal,
