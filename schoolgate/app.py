@@ -10,12 +10,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from ssl import SSLError
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 
 from schoolgate.part import CannotStart, Part, Server, Surroundings
 from schoolgate.settings import Endpoint, Settings, system_resolvers
+from schoolgate_policy.names import as_ip
 
 _log = structlog.get_logger()
 
@@ -58,9 +58,16 @@ def dns_config(settings: Settings) -> "DnsConfig":
         tunnel_carriers=dns.tunnel_carriers,
         block_page_v4=next((page for page in pages if isinstance(page, IPv4Address)), None),
         block_page_v6=next((page for page in pages if isinstance(page, IPv6Address)), None),
+        portal_host=_portal_name(settings),
         local_zones=frozenset(dns.local_zones),
         private_allowed=settings.internal,
     )
+
+
+def _portal_name(settings: Settings) -> str:
+    """Return the portal's name as the sinkhole answers it; empty where it has none, or an address."""
+    host = settings.portal_host or ""
+    return "" if as_ip(host) is not None else host
 
 
 def _roots(file: Path | None) -> Path | None:
@@ -99,12 +106,16 @@ def build_dns(around: Surroundings) -> Server:
 
     config = dns_config(around.settings)
     counters = DnsMetrics(around.metrics.registry)
-    return _Dns(DnsServer(config, around.store, around.recorder, counters, around.clock))
+    server = DnsServer(config, around.store, around.recorder, counters, around.clock)
+    counters.watch(server.upstreams_working)
+    return _Dns(server)
 
 
 def build_proxy(around: Surroundings) -> Server:
     """Put the web proxy together."""
+    from schoolgate.metrics_box import certificate_metrics
     from schoolgate.metrics_proxy import ProxyMetrics
+    from schoolgate_proxy.authority import certificate_files
     from schoolgate_proxy.config import ProxyConfig
     from schoolgate_proxy.server import ProxyServer
 
@@ -117,11 +128,27 @@ def build_proxy(around: Surroundings) -> Server:
         upstream_ca=settings.upstream_ca,
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
+        own_pages=_own_pages(around.settings),
         ask_url=_ask_url(around.settings),
         share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
+    certificate_metrics(around.metrics.registry, certificate_files(around.settings.state))
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
+
+
+def _own_pages(settings: Settings) -> dict[tuple[str, int], tuple[str, int]]:
+    """Return the portal's host and the ports that browsers ask for, and where this box listens for them."""
+    host, portal = settings.portal_host, settings.portal
+    if host is None:
+        return {}
+    pages = {80: portal.listen, 443: portal.listen_tls}
+    return {(host, port): _from_here(at) for port, at in pages.items() if at is not None and at.port}
+
+
+def _from_here(at: Endpoint) -> tuple[str, int]:
+    """Return how this box reaches what listens on an address, be that every address."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(at.host, at.host), at.port  # noqa: S104 - compared, not bound
 
 
 def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:
@@ -145,12 +172,15 @@ def _ask_url(settings: Settings) -> "AskUrl | None":
 def _lookup(around: Surroundings) -> "Resolve | None":
     """Return how the proxy looks names up: as the sinkhole does, or by the system where no upstream is set."""
     from schoolgate.lookup import UpstreamLookup
-    from schoolgate.metrics_dns import DnsMetrics
+    from schoolgate.metrics_dns import UpstreamMetrics
     from schoolgate_dns.upstream import Upstreams
 
+    counters = UpstreamMetrics(around.metrics.registry)
     if not around.settings.dns.upstreams:
         return None
-    return UpstreamLookup(Upstreams(dns_config(around.settings), DnsMetrics(around.metrics.registry)))
+    upstreams = Upstreams(dns_config(around.settings), counters)
+    counters.watch(upstreams.working)
+    return UpstreamLookup(upstreams)
 
 
 def build_portal(around: Surroundings) -> Server:
@@ -158,15 +188,17 @@ def build_portal(around: Surroundings) -> Server:
     from schoolgate.ask_links import portal_url
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
+    from schoolgate.metrics_box import box_metrics
     from schoolgate.metrics_portal import PortalMetrics
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
 
     settings = around.settings.portal
     config = PortalConfig(
-        settings.listen, _own_host(settings.url), settings.listen_tls, portal_url(around.settings)
+        settings.listen, around.settings.portal_host, settings.listen_tls, portal_url(around.settings)
     )
-    metrics = PortalMetrics(around.metrics.registry)
+    metrics = PortalMetrics(around.metrics.registry, around.store, around.clock)
+    box_metrics(around.metrics.registry, around.settings.state)
     service = _service(around)
     sign_on = _sign_on(around.settings, service)
     server = PortalServer(
@@ -217,10 +249,6 @@ def _service(around: Surroundings) -> "Service":
         raise CannotStart(f"database.url: {error}") from error
     except (OSError, ValueError) as error:
         raise CannotStart(f"state: {error}") from error
-
-
-def _own_host(url: str) -> str | None:
-    return urlsplit(url).hostname if url else None
 
 
 def block_page(ask_url: "AskUrl | None") -> "BlockPage":

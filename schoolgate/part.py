@@ -15,6 +15,7 @@ from schoolgate import preflight, systemd
 from schoolgate.health import HealthServer
 from schoolgate.logs import LineWriter
 from schoolgate.metrics import Metrics
+from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.policy_events import PolicyEvents, history_keeper
 from schoolgate.record import MetricsRecorder
 from schoolgate.settings import Endpoint, Settings
@@ -93,11 +94,12 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    metrics = Metrics(part.name)
-    metrics.log_lines_dropped.set_function(lambda: writer.dropped)
+    metrics = Metrics(part.name, getattr(getattr(settings, part.name, None), "workers", 1))
+    metrics.watch_log(lambda: writer.dropped)
     _make_state(settings.state)
     keep = history_keeper(policy, settings.state) if part.keeps_history else None
-    store = PolicyStore(policy, settings.state, PolicyEvents(metrics, keep))
+    store = PolicyStore(policy, settings.state, PolicyEvents(metrics, keep), settings.portal_host)
+    PolicyMetrics(metrics.registry, store, utc_now)
     recorder = MetricsRecorder(metrics)
     around = Surroundings(settings, store, metrics, recorder, utc_now)
     server = part.build(around)

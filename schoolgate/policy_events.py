@@ -26,8 +26,7 @@ class PolicyEvents:
 
     def policy_loaded(self, policy: Policy, issues: tuple[PolicyIssue, ...]) -> None:
         """Note that a policy is in force from now on."""
-        self._metrics.policy_accepted(policy.version)
-        self._metrics.lists_read(policy.list_status)
+        self._metrics.policy_accepted(policy.version, policy.networks)
         _log.info("policy.loaded", version=policy.version, warnings=[str(issue) for issue in issues[:_SHOWN]])
         if self._keep is not None:
             self._keep(policy.version)

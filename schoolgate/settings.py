@@ -9,6 +9,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -53,6 +54,8 @@ def _parse_upstream(value: object) -> object:
 def _parse_url(text: object) -> object:
     if isinstance(text, str) and text and not re.fullmatch(r"https?://[^/\s]+/?", text):
         raise ValueError(f"`{text}` is not the address of a site, such as http://filter.school.example")
+    if isinstance(text, str) and text:
+        canonical_host(urlsplit(text).hostname or "")
     return text
 
 
@@ -249,6 +252,19 @@ class MetricsSettings(_Section):
     dns: ListenAt = Endpoint("127.0.0.1", 9153)
     proxy: ListenAt = Endpoint("127.0.0.1", 9154)
     portal: ListenAt = Endpoint("127.0.0.1", 9155)
+    firewall: ListenAt = Endpoint("127.0.0.1", 9156)
+
+
+class FirewallSettings(_Section):
+    """`[firewall]`: what the ruleset must know besides policy, ports and `[interfaces]`."""
+
+    ntp: Literal["box", "allow", "refuse"] = "box"  # box: whoever is asked for the time, the box answers
+    # Interfaces of no filtered network that may use and cross the box, such as one for management.
+    trusted: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    admin: Annotated[
+        tuple[Range, ...], BeforeValidator(_split)
+    ] = ()  # who may use SSH from a filtered network
+    masquerade: bool = True  # what passes leaves with the box's own IPv4 address
 
 
 class LogSettings(_Section):
@@ -271,7 +287,14 @@ class Settings(_Section):
     mail: MailSettings = MailSettings()
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
+    firewall: FirewallSettings = FirewallSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def portal_host(self) -> str | None:
+        """The host of `portal.url` in canonical form; None where it is not set."""
+        host = urlsplit(self.portal.url).hostname
+        return canonical_host(host) if host else None
 
     @model_validator(mode="after")
     def _workers_share_a_port(self) -> "Settings":
@@ -306,6 +329,7 @@ class Settings(_Section):
             "metrics.dns": self.metrics.dns,
             "metrics.proxy": self.metrics.proxy,
             "metrics.portal": self.metrics.portal,
+            "metrics.firewall": self.metrics.firewall,
         }
         seen: dict[Endpoint, str] = {}
         for key, endpoint in named.items():

@@ -97,3 +97,10 @@ def blocked_reply(
         body = negative_body(query, ttl)
     why = explanation(query, ruling.decision, ruling.school, via_alias=ruling.via_alias)
     return build(query, rcode, body, limit=limit, edes=(why,))
+
+
+def portal_reply(query: Query, config: DnsConfig, local: IPAddress, limit: int) -> bytes:
+    """Build the answer to the portal's own name: this box's address, on the network that asks."""
+    address = page_address(query, config, local)
+    body = address_body(address, config.policy_ttl) if address else negative_body(query, config.policy_ttl)
+    return build(query, Rcode.NOERROR, body, limit=limit)

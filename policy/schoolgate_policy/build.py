@@ -20,6 +20,7 @@ from schoolgate_policy.model import (
     Limits,
     MinimumAge,
     Network,
+    Pass,
     Policy,
     PolicyException,
     Privacy,
@@ -38,6 +39,7 @@ from schoolgate_policy.schema import (
     CalendarSection,
     DaysSection,
     ExceptionSection,
+    NetworkSection,
     RuleSection,
     ScheduleSection,
     ServiceSection,
@@ -203,8 +205,21 @@ class Builder:
                 source=self._source(*path),
                 age=section.age,
                 safe_search=section.safe_search.model_dump(exclude_none=True) if section.safe_search else {},
+                passes=self._passes(name, section),
             )
         return networks
+
+    def _passes(self, name: str, section: NetworkSection) -> tuple[Pass, ...]:
+        found = []
+        for number, one in enumerate(section.passes):
+            path = ("networks", name, "passes", number)
+            for each, to in enumerate(one.to):
+                if to.is_loopback or to.is_multicast or to.is_link_local:
+                    self._report(
+                        (*path, "to", each), f"`{to}` is nothing that a firewall could let through to"
+                    )
+            found.append(Pass(tuple(one.to), tuple(one.ports), one.reason, self._source(*path)))
+        return tuple(found)
 
     def _devices(self, networks: Mapping[str, Network]) -> dict[str, Device]:
         devices = {}

@@ -87,7 +87,7 @@ class Profile:
     age: int | None
     mask: int
     sanction: ActiveSanction | None
-    decisions: dict[str | tuple[str, str], Decision] = field(default_factory=dict)
+    decisions: dict[str | tuple[str, ...], Decision] = field(default_factory=dict)
 
     def message(self, reason: Reason, verdict: Verdict) -> str:
         """Say why, where no entry of the policy has words for it."""

@@ -115,6 +115,33 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP or UDP ports that lie side by side, first and last included."""
+
+    protocol: str  # tcp or udp
+    first: int
+    last: int
+
+    @property
+    def ports(self) -> str:
+        """The numbers as the firewall writes them: `443`, `3478-3481`."""
+        return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {self.ports}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Traffic other than the web that the firewall lets out of a network."""
+
+    to: tuple[IPNetwork, ...]
+    ports: tuple[Ports, ...]
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A VLAN and its addresses."""
 
@@ -127,6 +154,7 @@ class Network:
     source: str
     age: int | None = None  # of the youngest who use it
     safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
+    passes: tuple[Pass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

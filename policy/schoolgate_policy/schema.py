@@ -27,6 +27,8 @@ from schoolgate_policy.fields import (
     NotEmpty,
     NothingIsEmpty,
     OneOrMore,
+    PassRange,
+    PortsField,
     Range,
     TargetField,
     TimePeriod,
@@ -79,6 +81,14 @@ class SafeSearchSection(Section):
     youtube: Strength | None = Field(None, description="Restricted Mode; `moderate` lets more through")
 
 
+class PassSection(Section):
+    """Traffic other than the web that the firewall lets out: calls, printers, the directory."""
+
+    to: Annotated[list[PassRange], OneOrMore, NotEmpty] = Field(description="Addresses or ranges it leads to")
+    ports: Annotated[list[PortsField], OneOrMore, NotEmpty] = Field(description="TCP or UDP ports")
+    reason: Words = Field(description="What it is for")
+
+
 class NetworkSection(Section):
     """A VLAN."""
 
@@ -94,6 +104,11 @@ class NetworkSection(Section):
     )
     safe_search: SafeSearchSection | None = Field(
         None, description="Filtered results: `strict` for all search engines, or a strength for each"
+    )
+
+    passes: list[PassSection] = Field(
+        default_factory=list,
+        description="What the firewall lets out of it besides the web; default nothing",
     )
 
     @field_validator("safe_search", mode="before", json_schema_input_type=Strength | SafeSearchSection | None)

@@ -38,16 +38,43 @@ class Technique(StrEnum):
     PROXY_PROTOCOL = "proxy_protocol"
     PROXY_DIRECT = "proxy_direct"
     PRIVATE_ADDRESS = "private_address"
+    # Packets, refused by the firewall
+    WIREGUARD = "wireguard"
+    OPENVPN = "openvpn"
+    IPSEC = "ipsec"
+    L2TP = "l2tp"
+    PPTP = "pptp"
+    IP_TUNNEL = "ip_tunnel"
+    SSH = "ssh"
+    TOR = "tor"
+    PROXY_PORT = "proxy_port"
+    STUN = "stun"
+    SPOOFED_SOURCE = "spoofed_source"
+    OTHER_PORT = "other_port"
     # Requests
     IP_LITERAL = "ip_literal"
     HOST_AMBIGUITY = "host_ambiguity"
     ODD_HOST = "odd_host"
     SMUGGLING = "smuggling"
     ODD_METHOD = "odd_method"
-    WEB_PROXY = "web_proxy"
+    WEB_PROXY = (
+        "web_proxy"  # a site that fetches another one: by its programs, or by the address it was given
+    )
+    EMBEDDED_SITE = "embedded_site"  # a translator, archive, cache or reader asked for a blocked site
+    OPEN_REDIRECT = "open_redirect"  # a link through a service that only sends the browser on
     PATH_TRICK = "path_trick"
 
 
 INFORMATION = frozenset(
-    {Technique.DDR, Technique.DOH_CANARY, Technique.PRIVATE_RELAY, Technique.ECH, Technique.WPAD}
+    {
+        Technique.DDR,
+        Technique.DOH_CANARY,
+        Technique.PRIVATE_RELAY,
+        Technique.ECH,
+        Technique.WPAD,
+        Technique.QUIC,
+        Technique.STUN,
+        Technique.OTHER_PORT,
+        Technique.OPEN_REDIRECT,
+    }
 )

@@ -50,8 +50,10 @@ class Narrator:
         return (*steps, self._otherwise())
 
     def _hits(self) -> Hits:
-        """Look at a shared name as the service that decided."""
+        """Look at a shared name as the service that decided, and at a site as what it shows itself to be."""
         hits = self.compiled.index.look_up(self.decision.host, self.attempt.path)
+        if self.attempt.shows is not None:
+            return self.compiled.index.also_as(self.attempt.shows, hits)
         service = self.decision.service
         return next((one for one in hits.shared if one.service and one.service.id == service), hits)
 
