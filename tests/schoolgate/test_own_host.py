@@ -5,6 +5,7 @@ import json
 import re
 import socket
 
+import httpcore
 import httpx
 import pytest
 from dnslib import DNSRecord
@@ -40,10 +41,22 @@ def shut(internet, tmp_path_factory):
         running.stop()
 
 
+class From(httpcore.SyncBackend):
+    """Connects from an address; httpx itself does not do so towards a proxy."""
+
+    def __init__(self, source):
+        self._source = source
+
+    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
+        return super().connect_tcp(host, port, timeout, self._source, socket_options)
+
+
 def through(running, source):
     """Return a client of the explicit proxy at an address."""
     proxy = "http://{}:{}".format(*running.address("proxy"))
-    transport = httpx.HTTPTransport(proxy=proxy, local_address=source)
+    transport = httpx.HTTPTransport(proxy=proxy)
+    transport.close()
+    transport._pool = httpcore.HTTPProxy(proxy, network_backend=From(source))
     return httpx.Client(transport=transport, timeout=30, trust_env=False)
 
 

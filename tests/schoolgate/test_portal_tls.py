@@ -147,3 +147,30 @@ def test_a_certificate_that_cannot_be_used(tmp_path):
     assert done.returncode == 2
     assert "portal.certificate: cert.pem, key.pem: cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_firewall_leads_port_443_to_it(tmp_path):
+    """On each network port 443 of this box is the portal's, and its real port is not open to anybody else."""
+    shutil.copy(ROOT / "policy.yaml", tmp_path)
+    (tmp_path / "schoolgate.toml").write_text(
+        f"""
+        [dns]
+        listen = ["0.0.0.0:5353", "[::]:5353"]
+        [proxy]
+        transparent = {{staff = 8410, pupils = 8420, guests = 8430}}
+        [portal]
+        listen = "0.0.0.0:8000"
+        listen_tls = "0.0.0.0:8443"
+        url = "https://{HOST}"
+        [interfaces]
+        staff = "vlan10"
+        pupils = "vlan20"
+        guests = "vlan30"
+        """
+    )
+    done = schoolgate("firewall", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("tcp dport 443 fib daddr type local redirect to :8443") == 3
+    doors = [line for line in done.stdout.splitlines() if "8443" in line and "redirect" not in line]
+    assert len([line for line in doors if "ct status dnat" in line]) == 3
+    assert len([line for line in doors if "goto refuse" in line]) == 1
