@@ -26,7 +26,6 @@ LABELS: dict[str, str] = {
     "reason": "the step of the order of judgement: `rule`, `exception`, `locked` …",
     "result": "`accepted` or `rejected`; of jobs `done` or `failed`",
     "schedule": "schedules of policy.yaml",
-    "stage": "`sender` or `receiver`: at which end it was lost",
     "standing": "`in_force` or `to_come`",
     "state": "where a request stands: `submitted`, `under_review`, `recommended`",
     "status": "the HTTP status",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from schoolgate.request_queue import portal_url
+from schoolgate.ask_links import portal_url
 from schoolgate.settings import Settings
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.service import Service

@@ -50,7 +50,7 @@ class SchoolgateProxy:
         self._counters = counters
         self._networks = networks
         self._connections = Connections()
-        self._upstream = Upstream(config.resolve, config.allowed_upstream, self._listening)
+        self._upstream = Upstream(config.resolve, config.allowed_upstream, self._listening, config.own_pages)
         self._requests = Requests(config, judge, counters, self._upstream, self._connections)
         self._entrants: dict[str, Entrant] = {}
         self.gate: Gate | None = None

@@ -25,6 +25,8 @@ class ProxyConfig:
     """Private ranges that may be reached all the same, such as the school's own servers."""
     resolve: Resolve | None = None
     """Looks names up; None asks the system's resolver."""
+    own_pages: Mapping[Address, Address] = field(default_factory=dict)
+    """The portal: the host and port that clients ask for, and where it really listens, be that a private address."""
     ask_url: Callable[[Attempt, Decision], str | None] | None = None
     """Returns where the block page's button leads; None: the page says whom to ask instead."""
     web_ports: frozenset[int] = frozenset({80, 443})

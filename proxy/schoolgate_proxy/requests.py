@@ -126,6 +126,8 @@ class Requests:
         self._add(request, decision)
         for name in _HOP_BY_HOP:
             request.headers.pop(name, None)
+        if (target.host, target.port) in self._config.own_pages:
+            request.headers["forwarded"] = _forwarded(conn.arrival.address)
         if "websocket" not in request.headers.get("upgrade", "").lower():
             request.headers.pop("upgrade", None)
         self._stream(flow, conn)
@@ -242,6 +244,11 @@ class Requests:
         answer(flow, page)
         if _may_be_long(flow.request) and flow.killable:
             flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+
+
+def _forwarded(address: str) -> str:
+    """Tell the portal who asks (RFC 7239 section 6): to it every connection of ours comes from this box."""
+    return f'for="[{address}]"' if ":" in address else f"for={address}"
 
 
 def _fields(flow: http.HTTPFlow) -> Fields:

@@ -95,8 +95,11 @@ def explain(
     from schoolgate.explain import InvalidQuestion, as_mapping, as_text, parse_question
     from schoolgate.explain import explain as explained
     from schoolgate_policy.engine import Engine
+    from schoolgate_policy.own_host import with_own_host
 
-    engine = Engine(read_policy(policy, read_settings(settings, state).state))
+    box = read_settings(settings, state)
+    loaded = read_policy(policy, box.state)
+    engine = Engine(with_own_host(loaded, box.portal_host) if box.portal_host else loaded)
     if url == "-":
         raise typer.Exit(_explain_many(engine, typer.get_text_stream("stdin"), address, at))
     try:
