@@ -93,8 +93,9 @@ class PortalServer:
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()  # every address means those of IPv4 as well
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         where = f"[{host}]:{port}" if family is socket.AF_INET6 else f"{host}:{port}"

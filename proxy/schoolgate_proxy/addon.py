@@ -247,9 +247,14 @@ class SchoolgateProxy:
         await self._requests.head(flow, conn)
 
     @guarded
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Judge what could not be judged before the body was there."""
+        self._requests.body(flow, self._connections.of(flow.client_conn.id))
+
+    @guarded
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Let a response through as it comes, without what would lead past the proxy."""
-        self._requests.response(flow)
+        self._requests.response(flow, self._connections.of(flow.client_conn.id))
 
     @guarded
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -305,6 +310,8 @@ class SchoolgateProxy:
         io = handler.transports.get(client) if handler is not None else None
         if io is not None and io.handler is not None:
             io.handler.cancel("closed by the filter")
+        if io is not None and isinstance(io.writer, asyncio.StreamWriter):
+            io.writer.close()  # cancelled at a bad moment, mitmproxy would leave it open
 
     def _write(self, client: connection.Client, data: bytes) -> None:
         handler = self._server().connections.get(client.id)

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from schoolgate_policy.names import as_ip
 
+INTERMEDIATE = "schoolgate-intermediate.pem"
 _INTERMEDIATE_DAYS, _RENEW_DAYS = 397, 60
 _LEAF_DAYS = 30
 _BACKDATED = timedelta(days=2)  # clocks of devices are wrong
@@ -42,7 +43,7 @@ def prepare_intermediate(root: Path, school: str) -> Authority:
 
     Call it with the folder locked: several workers may start at once. The file is 0600.
     """
-    path = root.with_name("schoolgate-intermediate.pem")
+    path = root.with_name(INTERMEDIATE)
     signer = _read(root)
     if path.exists():
         known = _read(path)
