@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from schoolgate_exceptions.service import Service
     from schoolgate_policy.decision import Attempt, Decision
     from schoolgate_policy.engine import Engine
+    from schoolgate_policy.model import Policy
     from schoolgate_proxy.ports import Resolve
     from schoolgate_proxy.server import ProxyServer
 
@@ -122,6 +123,7 @@ def build_proxy(around: Surroundings) -> Server:
 
     settings = around.settings.proxy
     _check_networks(settings.transparent, around.store.engine)
+    _tell_limits(around.store.engine.policy)
     config = ProxyConfig(
         state=around.settings.state,
         explicit=(settings.explicit,),
@@ -150,6 +152,16 @@ def _own_pages(settings: Settings) -> dict[tuple[str, int], tuple[str, int]]:
 def _from_here(at: Endpoint) -> tuple[str, int]:
     """Return how this box reaches what listens on an address, be that every address."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(at.host, at.host), at.port  # noqa: S104 - compared, not bound
+
+
+def _tell_limits(policy: "Policy") -> None:
+    """Log what each network's level of inspection cannot see."""
+    from schoolgate_policy.limits import limits
+
+    found = limits(policy)
+    for network in policy.networks.values():
+        unseen = [one.text for one in found if one.network == network.id]
+        _log.info("proxy.cannot_see", network=network.id, inspection=network.inspection, unseen=unseen)
 
 
 def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:

@@ -39,5 +39,7 @@ class ProxyConfig:
     """Connections of everybody at a time; 0: as many as the limit of open files allows."""
     share_ports: bool = False
     """Let other processes listen on the same ports (SO_REUSEPORT): the workers of one box."""
+    pass_pinned: bool = True
+    """Pass names on unread that apps on several devices trust nobody but their maker for (`pinning.py`)."""
     idle: int = 600
     """Seconds of silence until a connection is closed."""

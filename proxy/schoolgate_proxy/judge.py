@@ -1,11 +1,12 @@
 """Asks the policy: one place where the proxy makes attempts and notes what was acted upon."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from schoolgate_policy.additions import Additions, additions
 from schoolgate_policy.decision import Attempt, Decision, Page, Point
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.model import Policy
+from schoolgate_policy.model import Inspection, Policy
 from schoolgate_policy.paths import is_canonical
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_policy.safe_search import enforcement
@@ -31,6 +32,16 @@ class Judge:
     def policy(self) -> Policy:
         """The policy in force."""
         return self._source.engine.policy
+
+    @property
+    def now(self) -> datetime:
+        """The present instant."""
+        return self._clock()
+
+    def opens_by_habit(self, decision: Decision) -> bool:
+        """Whether a name is opened because everything on its network is, and not because something asks for it."""
+        network = self.policy.networks.get(decision.network)
+        return network is not None and network.inspection is Inspection.ALL
 
     def attempt(
         self, arrival: Arrival, host: str, path: str | None = None, within: Page | None = None

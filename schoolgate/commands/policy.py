@@ -1,4 +1,4 @@
-"""`schoolgate policy …`: check, explain, schema; test, diff and import-terms have files of their own."""
+"""`schoolgate policy …`: check, explain, schema; test, diff, limits and import-terms have files of their own."""
 
 import json
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schoolgate.commands import compare, expect, terms
+from schoolgate.commands import compare, expect, limits, terms
 from schoolgate.commands.options import (
     CANNOT_RUN,
     DEFAULT_POLICY,
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("test")(expect.check_expectations)
 app.command("diff")(compare.diff)
 app.command("import-terms")(terms.import_terms)
+app.command("limits")(limits.show_limits)
 
 
 @app.command()

@@ -165,6 +165,12 @@ class Visitor:
         attempt = self.gate.judge.attempt(self.arrival, found.name)
         decision = self.gate.judge.decide(attempt)
         handling = handling_of(decision)
+        if (
+            handling is Handling.INSPECT
+            and self.gate.pinned is not None
+            and self.gate.pinned.passes(decision)
+        ):
+            handling = Handling.PASS
         if handling is Handling.INSPECT and not self._page_suffices(hello, decision):
             self._hand_over(split=split)
             return
