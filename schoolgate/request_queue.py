@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from schoolgate.credentials import secret_file
 from schoolgate.settings import Endpoint, Settings
 from schoolgate_exceptions.database import Database, sqlite_url
 from schoolgate_exceptions.keys import load_keys
@@ -86,5 +87,5 @@ def _mail_host(settings: Settings) -> MailHost | None:
     mail = settings.mail
     if not mail.host:
         return None
-    password = mail.password_file.read_text("utf-8").strip() if mail.password_file else ""
+    password = secret_file(mail.password_file).read_text("utf-8").strip() if mail.password_file else ""
     return MailHost(mail.host, mail.port, mail.sender, mail.user, password, mail.tls)
