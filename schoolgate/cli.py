@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from schoolgate import __version__
 from schoolgate.commands import (
     audit,
+    backup,
     ca,
     catalogue,
     demo,
@@ -55,6 +56,8 @@ app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's callback

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from schoolgate.ask_links import portal_url
+from schoolgate.credentials import secret_file
 from schoolgate.neighbours import neighbours
 from schoolgate.settings import Settings
 from schoolgate_exceptions.database import Database, sqlite_url
@@ -58,5 +59,5 @@ def _mail_host(settings: Settings) -> MailHost | None:
     mail = settings.mail
     if not mail.host:
         return None
-    password = mail.password_file.read_text("utf-8").strip() if mail.password_file else ""
+    password = secret_file(mail.password_file).read_text("utf-8").strip() if mail.password_file else ""
     return MailHost(mail.host, mail.port, mail.sender, mail.user, password, mail.tls)
