@@ -6,14 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from schoolgate_policy.convert import (
-    Audience,
-    accounts_of,
-    circumvention_of,
-    range_of,
-    target_problem,
-    unseen,
-)
+from schoolgate_policy.build_circumvention import circumvention_of
+from schoolgate_policy.convert import Audience, accounts_of, range_of, target_problem, unseen
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
@@ -24,7 +18,6 @@ from schoolgate_policy.model import (
     Accounts,
     Catalogue,
     Category,
-    Circumvention,
     Device,
     Inspection,
     Limits,
@@ -125,7 +118,7 @@ class Builder:
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
             ),
             supervised=tuple(self._supervised()),
-            circumvention=self._circumvention(),
+            circumvention=circumvention_of(file.circumvention, self._report),
             privacy=self._privacy(),
         )
 
@@ -490,9 +483,3 @@ class Builder:
 
     def _privacy(self) -> Privacy:
         return Privacy(**self._file.privacy.given())
-
-    def _circumvention(self) -> Circumvention:
-        chosen, message = circumvention_of(self._file.circumvention)
-        if message is not None:
-            self._report(("circumvention", "supervise"), message)
-        return chosen

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from schoolgate_policy.model import (
     Accounts,
     Catalogue,
-    Circumvention,
     Inspection,
     MicrosoftAccounts,
     Target,
@@ -14,7 +13,7 @@ from schoolgate_policy.model import (
 )
 from schoolgate_policy.names import as_ip
 from schoolgate_policy.schedule import DateRange
-from schoolgate_policy.schema import AccountsSection, CircumventionSection, DaysSection, PolicyFile
+from schoolgate_policy.schema import AccountsSection, DaysSection, PolicyFile
 from schoolgate_policy.suffix import is_public_suffix
 from schoolgate_policy.validate import suggest
 
@@ -46,16 +45,6 @@ def range_of(section: DaysSection) -> DateRange:
     assert first is not None  # noqa: S101 - the section's own validator saw to it
     assert last is not None  # noqa: S101
     return DateRange(section.name, first, last)
-
-
-def circumvention_of(section: CircumventionSection) -> tuple[Circumvention, str | None]:
-    """Return what is done about ways round the filter, and what is wrong with it."""
-    both = {"alert": section.alert, "supervise": section.supervise}  # None of these says `off`
-    chosen = Circumvention(**{**section.given(), **both})
-    alert, supervise = chosen.alert, chosen.supervise
-    if alert and supervise and supervise.points < alert.points and supervise.within >= alert.within:
-        return chosen, f"`{supervise}` is reached before `alert`, {alert}; supervision comes after an alert"
-    return chosen, None
 
 
 def unseen(file: PolicyFile, what: str, whom: frozenset[str]) -> str | None:

@@ -8,6 +8,7 @@ from schoolgate_policy.names import canonical_host
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy import blockpage
 from schoolgate_proxy.blockpage import BlockResponse
+from schoolgate_proxy.checkpage import check_page, is_check
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.judge import Judge
@@ -33,6 +34,8 @@ class Pages:
 
     def blocked(self, attempt: Attempt, decision: Decision, fields: Fields) -> BlockResponse:
         """Return the page for a blocked attempt, which is noted as acted upon."""
+        if is_check(decision):
+            return self._counted(decision.network, check_page(attempt.path))
         self._judge.acted(attempt, decision)
         page = blockpage.render(
             decision,

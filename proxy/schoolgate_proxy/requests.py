@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from mitmproxy import http
 
-from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.decision import Attempt, Decision, Reason
 from schoolgate_policy.names import as_ip
 from schoolgate_policy.shown import Shown, judge_shown
 from schoolgate_policy.technique import BY_CATEGORY, Technique
@@ -19,7 +19,7 @@ from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.pages import Fields, Pages
 from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.request import Refusal, RequestHead, Target, page_of, read_target
-from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream
+from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_public
 
 _LARGEST_DISCARDED = 1 << 20  # bytes of a blocked request's body that are read before its answer is sent
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.3: content has no meaning in these
@@ -84,6 +84,9 @@ class Requests:
             ):  # else noted with the block
                 self._judge.saw(shown.technique, conn.arrival, shown.decision.host, decision.network)
             self._block(flow, shown.attempt, shown.decision)
+        elif _is_bare_address(decision):
+            message = "a site is asked for by its name; nothing here speaks of this address"
+            self._refuse(flow, conn, Refusal(403, message, Technique.IP_LITERAL, target.host))
         else:
             await self._forward(flow, conn, target, attempt, decision)
 
@@ -123,6 +126,8 @@ class Requests:
         self._add(request, decision)
         for name in _HOP_BY_HOP:
             request.headers.pop(name, None)
+        if (target.host, target.port) in self._config.own_pages:
+            request.headers["forwarded"] = _forwarded(conn.arrival.address)
         if "websocket" not in request.headers.get("upgrade", "").lower():
             request.headers.pop("upgrade", None)
         self._stream(flow, conn)
@@ -241,11 +246,22 @@ class Requests:
             flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
 
 
+def _forwarded(address: str) -> str:
+    """Tell the portal who asks (RFC 7239 section 6): to it every connection of ours comes from this box."""
+    return f'for="[{address}]"' if ":" in address else f"for={address}"
+
+
 def _fields(flow: http.HTTPFlow) -> Fields:
     headers = flow.request.headers
     return Fields(
         headers.get("accept", ""), headers.get("sec-fetch-dest", ""), headers.get("accept-language", "")
     )
+
+
+def _is_bare_address(decision: Decision) -> bool:
+    """Whether an address of the internet was asked for that no rule speaks of: what is behind it nobody can say."""
+    address = as_ip(decision.host)
+    return decision.reason is Reason.OTHERWISE and address is not None and is_public(address)
 
 
 def private(host: str) -> Technique:

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Self
 
@@ -92,10 +92,12 @@ class Upstream:
         resolve: Resolve | None,
         allowed: tuple[IPNetwork, ...],
         own_listeners: Callable[[], Sequence[Address]],
+        own_pages: Mapping[Address, Address] | None = None,
     ) -> None:
         self._resolve: Resolve = resolve or system_resolve
         self._allowed = allowed
         self._own_listeners = own_listeners
+        self._own_pages = own_pages or {}
         self._cache: OrderedDict[tuple[str, int], tuple[float, tuple[Address, ...]]] = OrderedDict()
         self._failed: OrderedDict[Address, float] = OrderedDict()  # until when each is avoided
 
@@ -104,6 +106,8 @@ class Upstream:
 
         May be asked from any thread.
         """
+        if (own := self._own_pages.get((name, port))) is not None:
+            return (own,)
         now = time.monotonic()
         until, usable = self._cache.get((name, port), (0.0, ()))
         if until <= now:
@@ -120,6 +124,8 @@ class Upstream:
             AddressRefused: all it has are private, reserved or our own.
 
         """
+        if (own := self._own_pages.get((name, port))) is not None:
+            return (own,)
         found = await self._look_up(name, port)
         usable = tuple(address for address in found if self._may_dial(address))
         if not usable:

@@ -1,4 +1,4 @@
-"""`schoolgate policy …`: check, explain, schema; test, diff and import-terms have files of their own."""
+"""`schoolgate policy …`: check, explain, schema; test, diff, limits and import-terms have files of their own."""
 
 import json
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schoolgate.commands import compare, expect, terms
+from schoolgate.commands import compare, expect, limits, terms
 from schoolgate.commands.options import (
     CANNOT_RUN,
     DEFAULT_POLICY,
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("test")(expect.check_expectations)
 app.command("diff")(compare.diff)
 app.command("import-terms")(terms.import_terms)
+app.command("limits")(limits.show_limits)
 
 
 @app.command()
@@ -95,8 +96,11 @@ def explain(
     from schoolgate.explain import InvalidQuestion, as_mapping, as_text, parse_question
     from schoolgate.explain import explain as explained
     from schoolgate_policy.engine import Engine
+    from schoolgate_policy.own_host import with_own_host
 
-    engine = Engine(read_policy(policy, read_settings(settings, state).state))
+    box = read_settings(settings, state)
+    loaded = read_policy(policy, box.state)
+    engine = Engine(with_own_host(loaded, box.portal_host) if box.portal_host else loaded)
     if url == "-":
         raise typer.Exit(_explain_many(engine, typer.get_text_stream("stdin"), address, at))
     try:

@@ -165,6 +165,12 @@ class Visitor:
         attempt = self.gate.judge.attempt(self.arrival, found.name)
         decision = self.gate.judge.decide(attempt)
         handling = handling_of(decision)
+        if (
+            handling is Handling.INSPECT
+            and self.gate.pinned is not None
+            and self.gate.pinned.passes(decision)
+        ):
+            handling = Handling.PASS
         if handling is Handling.INSPECT and not self._page_suffices(hello, decision):
             self._hand_over(split=split)
             return
@@ -172,6 +178,8 @@ class Visitor:
         if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
             self._saw(Technique.ECH, found.name, decision.network)
             handling = Handling.REFUSE
+        elif handling is Handling.REFUSE and not decision.blocked:
+            self._saw(Technique.IP_LITERAL, found.name, decision.network)
         self._act(found.name, attempt, decision, handling)
 
     def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
