@@ -18,6 +18,7 @@ from schoolgate.firewall.evidence import Evidence, EvidenceReader
 from schoolgate.metrics import Metrics
 from schoolgate.metrics_box import box_metrics, certificate_metrics
 from schoolgate.metrics_dns import DnsMetrics, UpstreamMetrics
+from schoolgate.metrics_events import EventMetrics
 from schoolgate.metrics_labels import LABELS
 from schoolgate.metrics_live import LiveMetrics
 from schoolgate.metrics_policy import PolicyMetrics
@@ -63,6 +64,7 @@ def registries(policy: Path) -> dict[str, CollectorRegistry]:
     UpstreamMetrics(found["proxy"])
     ProxyMetrics(found["proxy"])
     certificate_metrics(found["proxy"], {})
+    EventMetrics(made["portal"], MetricsRecorder(made["portal"]))
     PortalMetrics(found["portal"], source, _now)
     box_metrics(found["portal"], policy.parent)
     found[_FIREWALL] = _firewall(source.engine)
