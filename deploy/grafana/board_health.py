@@ -183,6 +183,13 @@ HEALTH = Board(
                     ),
                 ),
                 lines(
+                    "How many events are recorded?",
+                    "What arrives at the portal each second, and rows written of it; events of the same kind share a row.",
+                    Query("sum(rate(schoolgate_events_received_total[5m]))", "arrived"),
+                    Query("sum(rate(schoolgate_events_stored_total[5m]))", "rows written"),
+                    width=24,
+                ),
+                lines(
                     "How busy are the processors?",
                     "Processor seconds a second: 1 is one core. A part near 1 wants another worker.",
                     Query(
