@@ -7,6 +7,7 @@ firewall. Tests and `make lab` use the same school. Names carry the number of th
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -124,7 +125,7 @@ class Internet:
         folder.mkdir()
         script = Path(__file__).with_name("netns_internet.py")
         command = ("setpriv", _WITH_US, sys.executable, str(script), str(folder))
-        self.process = wan.start(*command, log=folder / "output")
+        self.process = wan.start(*command, log=folder / "output", start_new_session=True)
         wait_for(lambda: (folder / "ready").exists() or self.process.poll() is not None, 30)
         if self.process.poll() is not None:
             raise RuntimeError((folder / "output").read_text())
@@ -145,9 +146,13 @@ class Internet:
         """Start with a clean sheet."""
         self._read = (self.folder / "log").stat().st_size
 
+    def signal(self, number: signal.Signals) -> None:
+        """Stop it for a while, or let it go on."""
+        os.killpg(self.process.pid, number)
+
     def stop(self) -> None:
         """End it."""
-        self.process.kill()
+        self.signal(signal.SIGKILL)
         self.process.wait()
 
 
@@ -170,6 +175,7 @@ class Box:
         # A disk of its own, which a test may fill.
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", "state", self.state], check=True)
         self.environ = environ
+        self._edits = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -229,7 +235,8 @@ class Box:
         """Change the policy, as an editor does, and wait until it is in force."""
         before = self._reloads()
         fresh = self.policy.with_suffix(".new")
-        fresh.write_text(text)
+        self._edits += 1
+        fresh.write_text(f"{text}\n# edit {self._edits}\n")  # what is as it was is not read again
         fresh.replace(self.policy)
         wait_for(lambda: all(now > was for now, was in zip(self._reloads(), before, strict=True)), 30)
 
