@@ -33,23 +33,21 @@ from schoolgate_dns.query import Query, Rejection, read_query
 from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.reply import Body, Ede, EdeCode, build, record, refusal, reject, room
 from schoolgate_dns.safe_search import alias_only, needs_twin, twin_query, with_alias
-from schoolgate_dns.sinkhole import Ruling, blocked_reply
-from schoolgate_dns.special_names import special_name, special_reply
+from schoolgate_dns.sinkhole import Ruling, blocked_reply, own_reply
+from schoolgate_dns.special_names import Kind, special_name, special_reply
 from schoolgate_dns.tunnels import Budget, Tunnels
 from schoolgate_dns.wire import Qtype, Rcode
 from schoolgate_policy.decision import Attempt, Point, Reason
 from schoolgate_policy.names import suffixes
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_policy.safe_search import enforcement
-from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique import BY_CATEGORY, Technique
 
 __all__ = ["Asker", "Outcome", "Resolver"]
 
 type Outcome = bytes | Coroutine[Any, Any, bytes] | None
 
 _HINFO = b"\x07RFC8482\x00"
-# A blocked name of these categories of the shipped catalogue is a device looking for another resolver.
-_TECHNIQUES = {"doh": Technique.DOH, "private-relay": Technique.PRIVATE_RELAY}
 _META = range(128, 255)  # RFC 6895 section 3.1: transfers and other queries that are not for data
 _OPENED = frozenset(
     {Reason.ALWAYS_ALLOW, Reason.EXCEPTION}
@@ -81,6 +79,8 @@ class Resolver:
         self._quick = quick
         self._monotonic = monotonic
         self._own_zones = config.own_zones
+        in_own_zone = any(zone in self._own_zones for zone in suffixes(config.portal_host))
+        self._portal_host = "" if in_own_zone else config.portal_host  # else the school's own servers know it
         self.admission = Admission(config, counters, clock, monotonic)
         self._tunnels = Tunnels(config)
         self._seen: PolicyView | None = None
@@ -201,13 +201,18 @@ class Resolver:
         return self._tunnels.spend(asker.address, query, self._monotonic())
 
     def _by_name(self, query: Query, asker: Asker, ruling: Ruling | None, limit: int) -> bytes | None:
+        if query.host and query.host == self._portal_host:
+            self._record(ruling)
+            return own_reply(query, self._config, asker.local, limit)
         special = special_name(query.host, query.qtype, self._own_zones)
         if special is not None:
             if special.technique is not None:
                 self._suspect(special.technique, ruling, asker, query.host)
+            if special.kind is Kind.PAGE:
+                return own_reply(query, self._config, asker.local, limit)
             return special_reply(special, query, limit)
         if ruling is not None and ruling.decision.blocked:
-            technique = _TECHNIQUES.get(ruling.decision.category or "")
+            technique = BY_CATEGORY.get(ruling.decision.category or "")
             if technique is not None:
                 self._suspect(technique, ruling, asker, query.host)
             elif asker.basis is not None:

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schoolgate_policy.clients import parse_range
 from schoolgate_policy.errors import InvalidHost, InvalidPath
-from schoolgate_policy.model import IPNetwork, Ports, Target, TargetKind
+from schoolgate_policy.model import IPNetwork, Ports, Target, TargetKind, Threshold
 from schoolgate_policy.names import as_ip, canonical_host
 from schoolgate_policy.paths import canonical_path
 from schoolgate_policy.schedule import Period
@@ -29,6 +29,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PORTS = re.compile(r"(tcp|udp) +([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _WIDEST = {4: 8, 6: 16}  # the shortest prefix of a range that a pass may name
 _DURATION = re.compile(r"([0-9]+) (minute|hour|day|week|month|year)s?")
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LONGEST_WINDOW = timedelta(days=1)
 _UNITS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
@@ -99,6 +101,12 @@ def _minutes(text: str, last_hour: int) -> int:
     return hours * 60 + minutes
 
 
+def _guid(text: str) -> str:
+    if not _GUID.fullmatch(text.lower()):
+        raise problem(f"`{text}` is no id such as 1a2b3c4d-0000-4000-8000-1a2b3c4d5e6f")
+    return text.lower()
+
+
 def parse_days(text: str) -> frozenset[int]:
     """Read `mon-fri`, `sat`, or `mon, wed-fri`; Monday is 0. `fri-mon` runs over the weekend."""
     days: set[int] = set()
@@ -153,6 +161,19 @@ def parse_duration(text: str) -> timedelta:
     if match is None or not int(match[1]):
         raise problem(f"`{text}` is no length of time such as 30 days; units: {', '.join(_UNITS)}")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_threshold(text: str) -> Threshold | None:
+    """Read `5 in 10 minutes`; `off` is none."""
+    if text == "off":
+        return None
+    points, separator, within = text.partition(" in ")
+    if not separator or not points.isdecimal() or not int(points):
+        raise problem(f"`{text}` is no threshold such as 5 in 10 minutes, or `off`")
+    length = parse_duration(within)
+    if length > _LONGEST_WINDOW:
+        raise problem(f"`{within}` is too long to watch a device for; at most 1 day")
+    return Threshold(int(points), length)
 
 
 def parse_https_url(text: str) -> str:
@@ -287,6 +308,10 @@ When = Annotated[
 ]
 Day = Annotated[date, *_parsed(parse_day, {"type": "string", "format": "date"})]
 Duration = Annotated[timedelta, *_parsed(parse_duration, {"type": "string", "examples": ["90 days"]})]
+ThresholdField = Annotated[
+    Threshold | None,
+    *_parsed(parse_threshold, {"type": "string", "examples": ["5 in 10 minutes", "off"]}),
+]
 Range = Annotated[
     IPNetwork, *_parsed(_network, {"type": "string", "examples": ["10.20.0.0/16", "fd00:20::/64"]})
 ]
@@ -305,6 +330,7 @@ TargetField = Annotated[
 Negatable = Annotated[
     tuple[str, bool], *_parsed(parse_negatable, {"type": "string", "examples": ["lessons", "not lessons"]})
 ]
+Guid = Annotated[str, *_parsed(_guid, {"type": "string", "format": "uuid"})]
 HostName = Annotated[str, *_parsed(_host, {"type": "string", "format": "hostname"})]
 HttpsUrl = Annotated[str, *_parsed(parse_https_url, {"type": "string", "format": "uri"})]
 

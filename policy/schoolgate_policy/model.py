@@ -115,6 +115,24 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class MicrosoftAccounts:
+    """Whose Microsoft 365 accounts may sign in: those of `tenants`, or as `policy` of the directory says."""
+
+    directory: str  # the school's own tenant, a GUID
+    tenants: tuple[str, ...] = ()
+    policy: str | None = None  # a GUID
+    personal: Verdict = Verdict.BLOCK  # private accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Whose accounts people may sign in with."""
+
+    google: tuple[str, ...] = ()
+    microsoft: MicrosoftAccounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """TCP or UDP ports that lie side by side, first and last included."""
 
@@ -154,6 +172,8 @@ class Network:
     source: str
     age: int | None = None  # of the youngest who use it
     safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
+    accounts: Accounts | None = None
+    language: str | None = None  # of the pages people see; None: the school's
     passes: tuple[Pass, ...] = ()
 
 
@@ -179,6 +199,8 @@ class Rule:
     during: When
     reason: str
     source: str
+    within: tuple[Target, ...] = ()  # open only as a part of these
+    companions: tuple[Target, ...] = ()  # open only as a part of the targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +230,8 @@ class PolicyException:
     source: str
     reviewed_by: str = ""
     approved_by: str = ""
+    within: tuple[Target, ...] = ()
+    companions: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +246,16 @@ class LockedList:
 
 @dataclass(frozen=True, slots=True)
 class Sanction:
-    """A device (one address) restricted to what a closely supervised pupil may reach, before `ends`."""
+    """A device (one address) restricted to what a closely supervised pupil may reach, on `[starts, ends)`.
+
+    `targets` come on top of the policy's `supervised`. `starts` None: already.
+    """
 
     address: str
     ends: datetime
     reason: str
     targets: tuple[Target, ...] = ()
+    starts: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +266,16 @@ class School:
     timezone: str
     bank_holidays: str | None
     contacts: Mapping[str, str]
+    language: str | None = None  # of the pages people see; None: as their browser likes
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The subjects about which people are offered help, and the school's own words for it."""
+
+    topics: tuple[Target, ...] = ()
+    text: str = ""
+    welsh: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +295,44 @@ class Limits:
     never: tuple[Target, ...] = ()
 
 
+class Recorded(StrEnum):
+    """Of which visits a row with its device is kept; all others are only counted."""
+
+    BLOCKED = "blocked"
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """So many points of one device within so long."""
+
+    points: int
+    within: timedelta
+
+    def __str__(self) -> str:
+        minutes = int(self.within.total_seconds()) // 60
+        hours, rest = divmod(minutes, 60)
+        count, unit = (minutes, "minute") if rest else (hours, "hour")
+        return f"{self.points} in {count} {unit}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumvention:
+    """What becomes of a device that tries to get round the filter; a threshold of None is never reached."""
+
+    alert: Threshold | None = Threshold(5, timedelta(minutes=10))
+    supervise: Threshold | None = None
+    supervise_for: timedelta = timedelta(days=7)
+    escalate_after: timedelta = timedelta(hours=4)  # an alert that nobody has acknowledged
+
+
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """How long records are kept before they are purged."""
+    """What is recorded, and how long records are kept before they are purged."""
 
+    record: Recorded = Recorded.BLOCKED
     keep_events: timedelta = timedelta(days=30)
+    keep_counts: timedelta = timedelta(days=2 * 366)  # hourly counts: no device, no site that is no service
     keep_requests: timedelta = timedelta(days=365)
     keep_audit: timedelta = timedelta(days=6 * 365)
 
@@ -290,4 +361,7 @@ class Policy:
     locked: tuple[LockedList, ...] = ()
     review: Review | None = None
     limits: Limits = field(default_factory=Limits)
+    support: Support = field(default_factory=Support)
+    supervised: tuple[Target, ...] = ()  # what a sanctioned device may reach besides `always_allow`
+    circumvention: Circumvention = field(default_factory=Circumvention)
     privacy: Privacy = field(default_factory=Privacy)

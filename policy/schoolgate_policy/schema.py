@@ -1,5 +1,6 @@
 """policy.yaml as it is written: one model per section, unknown keys refused. The JSON Schema is made from these."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from schoolgate_policy.fields import (
     Day,
     Days,
     Duration,
+    Guid,
     HostName,
     HttpsUrl,
     Integer,
@@ -31,16 +33,26 @@ from schoolgate_policy.fields import (
     PortsField,
     Range,
     TargetField,
+    ThresholdField,
     TimePeriod,
     When,
     Words,
     problem,
 )
 from schoolgate_policy.lists.spec import Format
-from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Strength
+from schoolgate_policy.model import (
+    SEARCH_ENGINES,
+    Inspection,
+    People,
+    Recorded,
+    Strength,
+    TargetKind,
+    Threshold,
+)
 from schoolgate_policy.schedule import Season
 
 Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
+Language = Literal["en", "cy"]
 Targets = Annotated[list[TargetField], OneOrMore, NotEmpty]
 Names = Annotated[list[Name], OneOrMore, NotEmpty]
 
@@ -50,6 +62,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
+    def given(self) -> dict[str, Any]:
+        """Return what the section says, without what it leaves to the defaults."""
+        return {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}
+
 
 class SchoolSection(Section):
     """Whose policy this is."""
@@ -57,6 +73,9 @@ class SchoolSection(Section):
     name: Words = Field(description="The school's name, as it stands on the block page")
     timezone: Words = Field("Europe/London", description="The zone of all times in this file")
     bank_holidays: Nation = Field("england", description="Whose bank holidays are no school days")
+    language: Language | None = Field(
+        None, description="Of the block page; default: what the reader's browser asks for"
+    )
     contacts: dict[Name, Words] = Field(
         default_factory=dict,
         description="Who to ask: e_safety_officer, headteacher, dsl … and their addresses",
@@ -71,6 +90,9 @@ class ReviewSection(Section):
     due: Day = Field(description="When it must be looked at again; the standards ask for once a year")
 
 
+GoogleDomain = Annotated[Literal["consumer_accounts"] | HostName, Field(union_mode="left_to_right")]
+
+
 class SafeSearchSection(Section):
     """How strictly each search engine filters its results."""
 
@@ -79,6 +101,35 @@ class SafeSearchSection(Section):
     duckduckgo: Strength | None = Field(None, description="Safe Search")
     brave: Strength | None = Field(None, description="Safe Search")
     youtube: Strength | None = Field(None, description="Restricted Mode; `moderate` lets more through")
+
+
+class MicrosoftSection(Section):
+    """Whose Microsoft 365 accounts may sign in."""
+
+    directory: Guid = Field(description="The id of the school's own directory (tenant)")
+    tenants: Annotated[list[HostName], OneOrMore] = Field(
+        default_factory=list, description="The directories whose accounts may sign in, by domain"
+    )
+    policy: Guid | None = Field(
+        None, description="Instead of `tenants`: the id of a tenant restrictions v2 policy of the directory"
+    )
+    personal: Verdict = Field(Verdict.BLOCK, description="Private Microsoft accounts")
+
+    @model_validator(mode="after")
+    def _tenants_or_policy(self) -> "MicrosoftSection":
+        if bool(self.tenants) is (self.policy is not None):
+            raise problem("needs one of `tenants` and `policy`")
+        return self
+
+
+class AccountsSection(Section):
+    """Whose accounts people may sign in with; private ones not, unless it is said."""
+
+    google: Annotated[list[GoogleDomain], OneOrMore] = Field(
+        default_factory=list,
+        description="Google Workspace domains; `consumer_accounts` beside them lets private accounts in",
+    )
+    microsoft: MicrosoftSection | None = Field(None, description="Microsoft 365 directories")
 
 
 class PassSection(Section):
@@ -106,6 +157,10 @@ class NetworkSection(Section):
         None, description="Filtered results: `strict` for all search engines, or a strength for each"
     )
 
+    language: Language | None = Field(None, description="Of its block pages; default the school's")
+    accounts: AccountsSection | None = Field(
+        None, description="Whose accounts people may sign in with at Google and Microsoft"
+    )
     passes: list[PassSection] = Field(
         default_factory=list,
         description="What the firewall lets out of it besides the web; default nothing",
@@ -196,11 +251,23 @@ class _Ruling(Section):
     allow: Targets | None = Field(None, description="What is allowed")
     whom: Names | None = Field(None, alias="for", description="Networks and devices; default everybody")
     during: During | None = Field(None, description="Schedules during which this is in force; default always")
+    within: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="Sites and pages: what is allowed is open only as a part of these, such as a video in a page",
+    )
+    companions: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="Sites that an allowed page loads its parts from; open only as parts of that page",
+    )
 
     @model_validator(mode="after")
     def _one_verb(self) -> "_Ruling":
         if (self.block is None) == (self.allow is None):
             raise problem("needs exactly one of `block` and `allow`")
+        if self.block is not None and (self.within or self.companions):
+            raise problem("`within` and `companions` go with `allow`, not with `block`")
+        if self.companions and not all(target.kind is TargetKind.URL for target in self.allow or ()):
+            raise problem("`companions` go with a page, such as `allow: example.org/page`")
         return self
 
 
@@ -265,6 +332,14 @@ class StateSection(Section):
     )
 
 
+class SupportSection(Section):
+    """Subjects about which people are offered help instead of being shown a rule."""
+
+    topics: Targets = Field(description="What these subjects are: categories, lists, services, sites")
+    text: Words = Field(description="The school's own words: whom to talk to, and where they are")
+    welsh: Words | None = Field(None, description="The same in Welsh")
+
+
 class LimitsSection(Section):
     """What an approval may not exceed."""
 
@@ -274,10 +349,33 @@ class LimitsSection(Section):
     )
 
 
-class PrivacySection(Section):
-    """How long records are kept."""
+class CircumventionSection(Section):
+    """What becomes of a device that tries to get round the filter. docs/techniques.md says what counts how much."""
 
-    keep_events: Duration | None = Field(None, description="What was asked for; default 30 days")
+    alert: ThresholdField = Field(
+        Threshold(5, timedelta(minutes=10)),
+        description="From how many points in how long somebody is told; default `5 in 10 minutes`",
+    )
+    supervise: ThresholdField = Field(
+        None, description="From how many points a device is put under supervision; default `off`"
+    )
+    supervise_for: Duration | None = Field(None, description="For how long that is; default 7 days")
+    escalate_after: Duration | None = Field(
+        None, description="When somebody else is told of an alert nobody acknowledged; default 4 hours"
+    )
+
+
+class PrivacySection(Section):
+    """What is recorded, and how long records are kept."""
+
+    record: Recorded | None = Field(
+        None,
+        description="Of which visits a row with the device's pseudonym is kept: default only `blocked` ones",
+    )
+    keep_events: Duration | None = Field(None, description="Rows of visits and attempts; default 30 days")
+    keep_counts: Duration | None = Field(
+        None, description="Hourly counts without devices, and nightly checks; default two years"
+    )
     keep_requests: Duration | None = Field(None, description="Requests for access; default a year")
     keep_audit: Duration | None = Field(None, description="Who decided what; default six years")
 
@@ -342,6 +440,10 @@ class PolicyFile(Section):
     never_inspect: Annotated[list[TargetField], OneOrMore] = Field(
         default_factory=list, description="Targets whose connections are never opened, on no network"
     )
+    supervised: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="What a device under supervision may reach besides `always_allow`, and nothing else",
+    )
     rules: list[RuleSection] = Field(
         default_factory=list, description="In order; the first that matches decides"
     )
@@ -351,8 +453,16 @@ class PolicyFile(Section):
     states: dict[Name, StateSection] = Field(
         default_factory=dict, description="Rules for special times, such as an incident; switched on by hand"
     )
+    support: SupportSection | None = Field(
+        None, description="Subjects such as self-harm, about which people are offered help"
+    )
     limits: LimitsSection = Field(LimitsSection(), description="What an approval may not exceed")
-    privacy: PrivacySection = Field(PrivacySection(), description="How long records are kept")
+    circumvention: CircumventionSection = Field(
+        CircumventionSection(), description="When attempts to get round the filter have consequences"
+    )
+    privacy: PrivacySection = Field(
+        PrivacySection(), description="What is recorded, and how long records are kept"
+    )
 
 
 def json_schema() -> dict[str, Any]:

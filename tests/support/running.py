@@ -97,7 +97,7 @@ class Running:
 
     def wait_ready(self) -> "Running":
         """Wait until everything listens."""
-        eventually(lambda: "Ctrl-C" in self.out.read_text() or self.process.poll() is not None, 30)
+        eventually(lambda: "Ctrl-C" in self.out.read_text() or self.process.poll() is not None, 90)
         assert self.process.poll() is None, self.log.read_text()
         return self
 
