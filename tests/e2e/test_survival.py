@@ -147,8 +147,8 @@ def test_the_internet_is_gone(school, box, leaks, wait):
 @pytest.mark.timeout(300)
 def test_five_hundred_at_once(school, box, leaks):
     """400 guests and 100 pupils at the same moment: everybody is served, what is blocked stays blocked."""
-    guests = [partial(client.fetch, THERE, f"www.site{number % 50}.example") for number in range(400)]
-    pupils = [partial(client.fetch, THERE, f"www.site{number % 50}.example") for number in range(90)]
+    guests = [partial(client.patiently, f"www.site{number % 50}.example", THERE) for number in range(400)]
+    pupils = [partial(client.patiently, f"www.site{number % 50}.example", THERE) for number in range(90)]
     pupils += [partial(ask, "blocked.example")] * 10
     crowds = [
         school.guest.pool.submit(client.crowd, guests, 400),
