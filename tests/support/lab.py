@@ -5,6 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import typer
 from netns_school import Box, NoNamespacesError, School, make_school
 
 SITES = "45.60.9.9"
@@ -20,19 +21,19 @@ def main() -> int:
             with make_school(folder) as school:
                 _run(school)
         except NoNamespacesError as error:
-            print(f"lab: {error}", file=sys.stderr)
+            typer.echo(f"lab: {error}", err=True)
             return 2
         except KeyboardInterrupt:
-            print("\nThe school is gone.")
+            typer.echo("\nThe school is gone.")
     return 0
 
 
 def _run(school: School) -> None:
     box = school.build_box()
     try:
-        print("Building a school; this takes some seconds.", flush=True)
+        typer.echo("Building a school; this takes some seconds.")
         box.start()
-        print(_how_to(school, box), flush=True)
+        typer.echo(_how_to(school, box))
         signal.pause()
     finally:
         box.stop()
@@ -42,7 +43,9 @@ def _how_to(school: School, box: Box) -> str:
     p, s, g, e = (
         f"ip netns exec {host.name}" for host in (school.pupil, school.staff, school.guest, school.edge)
     )
-    trusted = f"--cacert {box.state / 'ca.pem'}"
+    roots = box.folder / "device.pem"  # what a device of the school trusts
+    roots.write_bytes((box.state / "ca.pem").read_bytes() + school.internet.roots.read_bytes())
+    trusted = f"--cacert {roots}"
     options = f"--policy {box.policy} --settings {box.settings}"
     command = f"{sys.executable} -m schoolgate"
     return f"""

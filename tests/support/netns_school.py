@@ -173,7 +173,10 @@ class Box:
         self.settings.write_text(SETTINGS.format(four=RESOLVER4, six=RESOLVER6, roots=roots))
         self.state.mkdir()
         # A disk of its own, which a test may fill.
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", "state", self.state], check=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", f"sg{os.getpid()}-state", self.state],
+            check=True,
+        )
         self.environ = environ
         self._edits = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -420,6 +423,15 @@ def _remove(name: str) -> None:
 def _remove_orphans() -> None:
     """Remove what a killed run has left behind."""
     for path in Path("/run/netns").glob("sg*-*"):
-        number = path.name[2:].partition("-")[0]
-        if number.isdigit() and not Path("/proc", number).exists():
+        if _is_orphan(path.name):
             _remove(path.name)
+    for line in Path("/proc/mounts").read_text().splitlines():
+        source, folder, *_ = line.split()
+        if source.endswith("-state") and _is_orphan(source):
+            subprocess.run(["umount", "--lazy", folder], check=False, capture_output=True)
+
+
+def _is_orphan(name: str) -> bool:
+    """Whether something carries the number of a process that is no more."""
+    number = name.removeprefix("sg").partition("-")[0]
+    return number.isdigit() and not Path("/proc", number).exists()
