@@ -18,7 +18,7 @@ from schoolgate_exceptions.service import Service
 from schoolgate_exceptions.web.site import Site
 from schoolgate_policy.decision import Attempt
 from schoolgate_policy.errors import InvalidHost
-from schoolgate_policy.names import canonical_host
+from schoolgate_policy.names import canonical_host, parse_address
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 
 
@@ -97,7 +97,8 @@ class _Portal:
 
     def _is_own(self, host: str, request: Request) -> bool:
         server = request.scope.get("server")
-        return host in self._own or (server is not None and host == server[0])
+        # A socket for both families says of an IPv4 address that it is one mapped into IPv6.
+        return host in self._own or (server is not None and host == str(parse_address(server[0])))
 
     def _to_https(self, request: Request) -> Page:
         """Send somebody to the same page over TLS (308 Permanent Redirect, RFC 9110 15.4.9: a form stays a form)."""

@@ -99,6 +99,7 @@ class Upstream:
         self._own_listeners = own_listeners
         self._own_pages = own_pages or {}
         self._cache: OrderedDict[tuple[str, int], tuple[float, tuple[Address, ...]]] = OrderedDict()
+        self._asking: dict[tuple[str, int], asyncio.Task[Sequence[Address]]] = {}
         self._failed: OrderedDict[Address, float] = OrderedDict()  # until when each is avoided
 
     def known(self, name: str, port: int) -> tuple[Address, ...]:
@@ -154,12 +155,27 @@ class Upstream:
         if as_ip(name) is not None:
             return [(name, port)]
         try:
-            found = await asyncio.wait_for(self._resolve(name, port), _LOOKUP_SECONDS)
+            found = await asyncio.shield(self._asking.get((name, port)) or self._ask((name, port)))
         except (OSError, TimeoutError, UnicodeError) as error:
             raise NameNotFound(f"{name} cannot be looked up: {error}") from error
         if not found:
             raise NameNotFound(f"{name} has no address")
         return found
+
+    def _ask(self, key: tuple[str, int]) -> asyncio.Task[Sequence[Address]]:
+        """Begin a look-up; all who want the same name meanwhile wait for this one, as when a class opens a site."""
+
+        async def resolve() -> Sequence[Address]:
+            return await asyncio.wait_for(self._resolve(*key), _LOOKUP_SECONDS)
+
+        def ended(task: asyncio.Task[Sequence[Address]]) -> None:
+            del self._asking[key]
+            if not task.cancelled():
+                task.exception()  # looked at, though nobody may wait any more
+
+        self._asking[key] = task = asyncio.get_running_loop().create_task(resolve())
+        task.add_done_callback(ended)
+        return task
 
     def _remember(self, key: tuple[str, int], until: float, usable: tuple[Address, ...]) -> None:
         self._cache[key] = (until, usable)

@@ -9,6 +9,7 @@ import netns_clients as client
 import pytest
 from netns_clients import request
 from netns_school import school_policy
+from running import alive
 
 pytestmark = pytest.mark.netns
 
@@ -62,6 +63,7 @@ def test_all_parts_are_killed_at_once(school, box, leaks, wait):
     for pid in parts:
         os.kill(pid, signal.SIGKILL)
     try:
+        wait(lambda: not any(alive(pid) for pid in parts))
         with pytest.raises((ConnectionRefusedError, ConnectionResetError)):
             school.pupil.do(client.connect, THERE, 443)
         with pytest.raises((ConnectionRefusedError, ConnectionResetError)):
@@ -83,8 +85,8 @@ def test_a_reload_loses_nobody(school, box, leaks):
     jobs += [partial(ask, "blocked.example")] * 10
     future = school.pupil.pool.submit(client.crowd, jobs, 4)
     try:
-        for number in range(2):
-            box.rewrite(school_policy() + f"\n# {number}\n")
+        for _ in range(2):
+            box.rewrite(school_policy())
         found = future.result(100)
         assert [one for one in found[:40] if not isinstance(one, bytes) or b"the real site" not in one] == []
         assert all(isinstance(one, bytes) and b"the real site" not in one for one in found[40:])
@@ -95,7 +97,7 @@ def test_a_reload_loses_nobody(school, box, leaks):
 
 def test_a_broken_policy_changes_nothing(school, box, leaks, wait):
     """A policy with a mistake is refused; the old one goes on."""
-    box.policy.write_text(school_policy().replace("rules:", "ruls:", 1))
+    box.policy.write_text(school_policy().replace("\nrules:\n", "\nruls:\n", 1))
     try:
         wait(lambda: 'schoolgate_policy_reloads_total{result="rejected"} 0.0' not in box.metrics("proxy"), 30)
         assert b"this is the real site" not in school.pupil.do(ask, "blocked.example")
@@ -126,8 +128,7 @@ def test_a_full_disk(school, box, leaks):
 
 def test_the_internet_is_gone(school, box, leaks, wait):
     """Without an upstream allowed sites fail with an error of ours, blocked ones stay blocked; then all is well again."""
-    internet = school.internet.process.pid
-    os.kill(internet, signal.SIGSTOP)
+    school.internet.signal(signal.SIGSTOP)
     try:
         blocked = school.pupil.do(client.fetch, THERE, "blocked.example")
         assert blocked.startswith(b"HTTP/1.1 403")
@@ -138,7 +139,7 @@ def test_the_internet_is_gone(school, box, leaks, wait):
         assert "EDE: 15" in school.pupil.run("dig", f"@{school.pupil.gateway4}", "blocked.example")
         assert b"this is the real site" not in school.pupil.do(ask, "never.asked.example")
     finally:
-        os.kill(internet, signal.SIGCONT)
+        school.internet.signal(signal.SIGCONT)
     wait(lambda: works(school.pupil), 60)
     assert shut(leaks)
 
@@ -146,8 +147,8 @@ def test_the_internet_is_gone(school, box, leaks, wait):
 @pytest.mark.timeout(300)
 def test_five_hundred_at_once(school, box, leaks):
     """400 guests and 100 pupils at the same moment: everybody is served, what is blocked stays blocked."""
-    guests = [partial(client.fetch, THERE, f"www.site{number % 50}.example") for number in range(400)]
-    pupils = [partial(client.fetch, THERE, f"www.site{number % 50}.example") for number in range(90)]
+    guests = [partial(client.patiently, f"www.site{number % 50}.example", THERE) for number in range(400)]
+    pupils = [partial(client.patiently, f"www.site{number % 50}.example", THERE) for number in range(90)]
     pupils += [partial(ask, "blocked.example")] * 10
     crowds = [
         school.guest.pool.submit(client.crowd, guests, 400),

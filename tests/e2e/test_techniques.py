@@ -224,7 +224,6 @@ TRIES = [
     Try("an odd Host", "odd_host", plain(request(f"{OK}@{BAD}")), roles=("pupil",)),
     Try("an odd method", "odd_method", inside(request(OK, "/", "PROPFIND")), roles=("pupil",)),
     Try("a web proxy's address", "web_proxy", inside(request(OK, "/browse?u=https%253A%252F%252Ffacebook.com%252F")), roles=("pupil",)),
-    Try("an archive", "embedded_site", inside(request("web.archive.org", "/web/2024/https://facebook.com/"), "web.archive.org"), roles=("pupil",)),
     Try("the school's own machines by address", "private_address", plain(request("10.10.0.1")), roles=("pupil",)),
 ]  # fmt: skip
 CASES = [

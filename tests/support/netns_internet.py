@@ -10,6 +10,7 @@ each packet that begins something (`packet`), each question (`dns`), each Client
 import base64
 import hashlib
 import json
+import os
 import socket
 import socketserver
 import ssl
@@ -17,6 +18,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -300,17 +302,26 @@ def main(folder: Path) -> None:
     for handler in (Names, Web, Raw):
         handler.log = log
     certificates = Certificates(folder, log)
-    servers: list[socketserver.BaseServer] = [
-        socketserver.ThreadingUDPServer((RESOLVER4, 53), Names),
-        _Six((RESOLVER6, 53), Names),
+    names = (socketserver.ThreadingUDPServer((RESOLVER4, 53), Names), _Six((RESOLVER6, 53), Names))
+    own = os.getpid()
+    if not os.fork():  # names are answered by a process of their own, however busy the sites are
+        _serve(names)
+        while os.getppid() == own:
+            time.sleep(0.2)
+        os._exit(0)
+    sites = (
         Sites(80, Web),
         Sites(443, Web, certificates),
         *(_RawServer(("::", port), Raw) for port in RAW_PORTS),
-    ]
-    for server in servers:
-        threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True).start()
+    )
+    _serve(sites)
     (folder / "ready").touch()
     watch_packets(log)
+
+
+def _serve(servers: Iterable[socketserver.BaseServer]) -> None:
+    for server in servers:
+        threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True).start()
 
 
 if __name__ == "__main__":

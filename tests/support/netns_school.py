@@ -7,6 +7,7 @@ firewall. Tests and `make lab` use the same school. Names carry the number of th
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -124,7 +125,7 @@ class Internet:
         folder.mkdir()
         script = Path(__file__).with_name("netns_internet.py")
         command = ("setpriv", _WITH_US, sys.executable, str(script), str(folder))
-        self.process = wan.start(*command, log=folder / "output")
+        self.process = wan.start(*command, log=folder / "output", start_new_session=True)
         wait_for(lambda: (folder / "ready").exists() or self.process.poll() is not None, 30)
         if self.process.poll() is not None:
             raise RuntimeError((folder / "output").read_text())
@@ -145,9 +146,13 @@ class Internet:
         """Start with a clean sheet."""
         self._read = (self.folder / "log").stat().st_size
 
+    def signal(self, number: signal.Signals) -> None:
+        """Stop it for a while, or let it go on."""
+        os.killpg(self.process.pid, number)
+
     def stop(self) -> None:
         """End it."""
-        self.process.kill()
+        self.signal(signal.SIGKILL)
         self.process.wait()
 
 
@@ -168,8 +173,12 @@ class Box:
         self.settings.write_text(SETTINGS.format(four=RESOLVER4, six=RESOLVER6, roots=roots))
         self.state.mkdir()
         # A disk of its own, which a test may fill.
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", "state", self.state], check=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", f"sg{os.getpid()}-state", self.state],
+            check=True,
+        )
         self.environ = environ
+        self._edits = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -229,7 +238,8 @@ class Box:
         """Change the policy, as an editor does, and wait until it is in force."""
         before = self._reloads()
         fresh = self.policy.with_suffix(".new")
-        fresh.write_text(text)
+        self._edits += 1
+        fresh.write_text(f"{text}\n# edit {self._edits}\n")  # what is as it was is not read again
         fresh.replace(self.policy)
         wait_for(lambda: all(now > was for now, was in zip(self._reloads(), before, strict=True)), 30)
 
@@ -413,6 +423,15 @@ def _remove(name: str) -> None:
 def _remove_orphans() -> None:
     """Remove what a killed run has left behind."""
     for path in Path("/run/netns").glob("sg*-*"):
-        number = path.name[2:].partition("-")[0]
-        if number.isdigit() and not Path("/proc", number).exists():
+        if _is_orphan(path.name):
             _remove(path.name)
+    for line in Path("/proc/mounts").read_text().splitlines():
+        source, folder, *_ = line.split()
+        if source.endswith("-state") and _is_orphan(source):
+            subprocess.run(["umount", "--lazy", folder], check=False, capture_output=True)
+
+
+def _is_orphan(name: str) -> bool:
+    """Whether something carries the number of a process that is no more."""
+    number = name.removeprefix("sg").partition("-")[0]
+    return number.isdigit() and not Path("/proc", number).exists()
