@@ -127,6 +127,8 @@ def words_for(
     child = network is None or network.people is People.PUPIL
     thing = _thing(decision, policy)
     rule = decision.message.rstrip(".")
+    if decision.reason is Reason.SANCTION:
+        return _supervised(policy, rule, now=now, opens_at=opens_at, child=child)
     askable = decision.reason is not Reason.LOCKED
     who = policy.school.contacts.get("e_safety_officer", "") if askable else ""
     url = ask_url if askable and ask_url and ask_url.startswith(("https://", "http://", "/")) else ""
@@ -160,6 +162,24 @@ def words_for(
         ask_label="Ask for access" if url else "Ask the e-safety officer",
         contact=who,
         contact_label="E-safety officer",
+    )
+
+
+def _supervised(policy: Policy, rule: str, *, now: datetime, opens_at: datetime | None, child: bool) -> Words:
+    """Return what the page says to somebody whose device is under close supervision for a time."""
+    when = (
+        f" You can use the others {opening_words(now, opens_at, policy.school.timezone)}." if opens_at else ""
+    )
+    return Words(
+        kind="time",
+        title="Only some pages work on this device for now",
+        lead=f"A grown-up at school has decided this.{when}" if child else f"It is under supervision.{when}",
+        rule=rule,
+        ask="Do you need this page for a lesson? Your teacher can let this device go until the bell."
+        if child
+        else "",
+        contact=policy.school.contacts.get("e_safety_officer", ""),
+        contact_label="For grown-ups" if child else "E-safety officer",
     )
 
 

@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 _WIDTH = 360
 _COLOURS = ("var(--main)", "var(--sun)", "var(--leaf)", "var(--cheek)", "var(--edge)")
-_ROW, _LEFT, _RIGHT = 28, 132, 348
+_ROW, _LEFT, _RIGHT = 28, 140, 348
 _HOURS = 24
-_MOST_LETTERS = 21
+_MOST_LETTERS = 19
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def _device(counter: Counter, visit: Visit, file: DeviceFile, reason: str) -> Pa
 def _pause(counter: Counter, visit: Visit, errors: dict[str, str]) -> Page:
     return counter.page(
         visit, "office/pause.html.j2", 422 if errors else 200,
-        said=visit.form, errors=errors, done=visit.query.one("done"), bell=counter.service.lessons.bell(),
+        devices=counter.service.sanctioning.supervised(visit.actor), said=visit.form, errors=errors, done=visit.query.one("done"), bell=counter.service.lessons.bell(),
     )  # fmt: skip
 
 
