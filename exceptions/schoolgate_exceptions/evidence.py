@@ -123,7 +123,7 @@ class Evidence:
             return [
                 RequestFact(
                     row.kind, row.network, self.people(row.network), row.service, row.purpose, row.state,
-                    row.created_at, datetime.fromisoformat(row.decided_at) if row.decided_at else None,
+                    row.created_at, row.decided_at,
                 )
                 for row in connection.execute(query)
             ]  # fmt: skip
@@ -132,8 +132,8 @@ class Evidence:
         """Return when the oldest request was made that is not decided yet."""
         query = sa.select(sa.func.min(requests.c.created_at)).where(requests.c.state.in_(OPEN))
         with self._office.read() as connection:
-            found = connection.execute(query).scalar()
-        return datetime.fromisoformat(found) if isinstance(found, str) else found
+            found: datetime | None = connection.execute(query).scalar()
+        return found
 
     def exceptions_in_force(self, at: datetime) -> list[PolicyException]:
         """Return the exceptions of the policy in force at an instant, the next to end first."""

@@ -8,7 +8,7 @@ so nobody has to be there to end it.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,6 +68,14 @@ class Sanctioning:
             self._office.audit.add(connection, now, actor, "sanctions.seen", past=past)
         return [one for one in found if past or _in_force(one, now)]
 
+    def supervised(self, actor: Actor) -> list[Imposed]:
+        """Return which devices are under supervision now, without the reasons; for who may pause that."""
+        actor.require(*_PAUSERS)
+        now = self._office.now()
+        with self._office.read() as connection:
+            rows = connection.execute(sa.select(sanctions).order_by(sanctions.c.address))
+            return [replace(one, reason="", allow=()) for one in map(_imposed, rows) if _in_force(one, now)]
+
     def impose(
         self, actor: Actor, address: str, until: datetime, reason: str, allow: tuple[str, ...] = ()
     ) -> Imposed:
@@ -77,7 +85,7 @@ class Sanctioning:
             InvalidInput: a field cannot be taken.
 
         """
-        actor.require(*_IMPOSERS)
+        role = actor.require(*_IMPOSERS)
         now = self._office.now()
         try:
             device = str(parse_address(address.strip()))
@@ -98,7 +106,15 @@ class Sanctioning:
             number = made.scalar_one()
             self._check(connection)
             self._office.audit.add(
-                connection, now, actor, "sanction.imposed", device, until=until, reason=why, allow=allow
+                connection,
+                now,
+                actor,
+                "sanction.imposed",
+                device,
+                role=role,
+                until=until,
+                reason=why,
+                allow=allow,
             )
         self.write_file()
         return Imposed(number, device, until, why, allow, now, mac=mac, by_score=actor.account is None)

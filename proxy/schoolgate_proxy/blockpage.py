@@ -154,17 +154,19 @@ def words_for(
     who = policy.school.contacts.get("e_safety_officer", "") if askable else ""
     if is_welfare(policy, decision):
         return _support(policy, words, language, who)
+    when = opening_words(now, opens_at, policy.school.timezone, language) if opens_at is not None else ""
+    rule = decision.message.rstrip(".")
+    if decision.reason is Reason.SANCTION:
+        return _supervised(rule, said, words, when, who)
     thing = _thing(decision, policy, said)
     url = ask_url if askable and ask_url and ask_url.startswith(("https://", "http://", "/")) else ""
-    heading, when = words.content, ""
-    if opens_at is not None:
-        heading, when = words.time, opening_words(now, opens_at, policy.school.timezone, language)
+    heading = words.time if when else words.content
     page = Words(
-        kind="time" if opens_at is not None else "content",
+        kind="time" if when else "content",
         title=heading.title.format(thing=thing),
         lead=heading.lead.format(when=when),
         calm=words.calm,
-        rule=decision.message.rstrip("."),
+        rule=rule,
         rule_label=said.rule,
         ask_url=url,
         ask_label=words.ask_label,
@@ -193,6 +195,21 @@ def _support(policy: Policy, words: ReaderWords, language: str, who: str) -> Wor
         calm=said.calm,
         own=own,
         helpline=said.helpline,
+        contact=who,
+        contact_label=words.contact_label,
+    )
+
+
+def _supervised(rule: str, said: LanguageWords, words: ReaderWords, when: str, who: str) -> Words:
+    """Return the page for somebody whose device is under close supervision for a time."""
+    page = words.supervised
+    return Words(
+        kind="time",
+        title=page.title,
+        lead=f"{page.lead} {page.until.format(when=when)}" if when else page.lead,
+        rule=rule,
+        rule_label=said.rule,
+        ask=page.ask,
         contact=who,
         contact_label=words.contact_label,
     )

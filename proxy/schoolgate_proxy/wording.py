@@ -36,6 +36,13 @@ class SupportWords(Heading):
     helpline: str
 
 
+class SupervisedWords(Heading):
+    """What somebody reads whose device is under close supervision for a time."""
+
+    until: str
+    ask: str
+
+
 class FaultWords(Heading):
     """What stands there when the filter itself failed."""
 
@@ -49,6 +56,7 @@ class ReaderWords(_Section):
     time: Heading
     content: Heading
     support: SupportWords
+    supervised: SupervisedWords
     calm: str
     ask: str
     ask_label: str

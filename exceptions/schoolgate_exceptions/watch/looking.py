@@ -146,14 +146,10 @@ def _summary(key: tuple[str, str], rows: list[Row[Any]], held: frozenset[str]) -
         sum(row.attempts for row in rows),
         sum(row.points for row in rows),
         tuple(sorted(row.technique for row in rows)),
-        min(_instant(row.first_at) for row in rows),
-        max(_instant(row.last_at) for row in rows),
+        min(row.first_at for row in rows),
+        max(row.last_at for row in rows),
         key[0] in held,
     )
-
-
-def _instant(value: datetime | str) -> datetime:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _seen(row: Row[Any]) -> Seen:

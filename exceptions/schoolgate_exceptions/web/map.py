@@ -16,6 +16,7 @@ from schoolgate_exceptions.web import (
     registers,
     signing,
     standings,
+    watch_pages,
 )
 from schoolgate_exceptions.web.routes import Route
 
@@ -75,6 +76,31 @@ _OFFICE = (
     Route("/official", "ask", registers.official, registers.ask_official, signed_in=True),
     Route("/register", "register", registers.register, registers.enter, signed_in=True),
     Route("/sanctions", "sanctions", registers.sanctions, registers.impose, signed_in=True),
+    Route(
+        "/sanctions/pause",
+        "sanctions",
+        watch_pages.pause,
+        watch_pages.set_pause,
+        signed_in=True,
+        roles=watch_pages.PAUSERS,
+    ),
+    Route(
+        "/attempts",
+        "attempts",
+        watch_pages.attempts,
+        watch_pages.acknowledge,
+        signed_in=True,
+        roles=watch_pages.LOOKERS,
+    ),
+    Route(
+        "/attempts/{device}",
+        "attempts",
+        None,
+        watch_pages.device,
+        signed_in=True,
+        roles=watch_pages.LOOKERS,
+    ),
+    Route("/activity", "activity", watch_pages.activity, signed_in=True, roles=watch_pages.READERS),
     Route(
         "/states",
         "states",
