@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from schoolgate.cli import app
+from schoolgate.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy" / "systemd"
@@ -104,3 +106,26 @@ def test_the_shell_scripts_are_sound() -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout
+
+
+def test_the_trial_in_a_container_sets_what_there_is_to_set() -> None:
+    """The compose file is YAML of the known shape, and its settings and copied files exist."""
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    (service,) = compose["services"].values()
+    load_settings(environ=service["environment"])
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert {volume.partition(":")[0] for volume in service["volumes"]} == set(compose["volumes"])
+    dockerfile = (ROOT / service["build"]["dockerfile"]).read_text()
+    for line in dockerfile.splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            *sources, _ = [word for word in line.split()[1:] if not word.startswith("--")]
+            assert all((ROOT / source).exists() for source in sources), line
+
+
+def test_the_settings_that_are_installed_are_valid(tmp_path: Path) -> None:
+    """As shipped, and with every commented example switched on where it is a setting."""
+    text = (ROOT / "deploy/schoolgate.toml").read_text()
+    (tmp_path / "schoolgate.toml").write_text(text)
+    load_settings(tmp_path / "schoolgate.toml", environ={})
+    (tmp_path / "schoolgate.toml").write_text(re.sub(r"(?m)^# (?=\[?\w+\]?( =|$))", "", text))
+    assert load_settings(tmp_path / "schoolgate.toml", environ={}).mail.host
