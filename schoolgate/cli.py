@@ -17,6 +17,7 @@ from schoolgate.commands import (
     ca,
     catalogue,
     demo,
+    doctor,
     firewall,
     history,
     lists,
@@ -56,6 +57,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
+app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 

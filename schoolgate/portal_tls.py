@@ -99,7 +99,8 @@ class _Issued:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             pem = serialization.Encoding.PEM
-            _write_secret(file, key + leaf.public_bytes(pem) + signer.certificate.public_bytes(pem))
+            chain = b"".join(one.public_bytes(pem) for one in (leaf, *leaves.chain))
+            _write_secret(file, key + chain)
             self._known = (signer.certificate.serial_number, leaf.not_valid_after_utc - _RENEW_BEFORE)
         return self._known, (file, file)
 
