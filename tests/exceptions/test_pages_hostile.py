@@ -2,7 +2,9 @@
 
 import contextlib
 import http.client
+import json
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -98,22 +100,30 @@ def test_every_field_of_every_form(show: Showcase, who):
     for path in [*paths, "/lessons", "/my-requests"] if who else paths:
         for form in Forms(browser.get(path)).found:
             action = form["action"] or path
-            if not form["post"] or any(action.startswith(one) for one in LEAVES):
+            if any(action.startswith(one) for one in LEAVES):
                 continue
             for do in form["do"] or [None]:
                 data = urlencode([*form["fields"], *([do] if do else [])])
                 headers = {"Origin": show.portal.url, "Content-Type": "application/x-www-form-urlencoded"}
-                page = browser.client.post(action, content=data, headers=headers)
+                if form["post"]:
+                    page = browser.client.post(action, content=data, headers=headers)
+                else:
+                    page = browser.client.get(f"{action.partition('?')[0]}?{data}")
                 sent[page.status_code] += 1
                 assert page.status_code < 500, (action, do)
-                assert "<script" not in page.text, (action, do)
-                assert "set-cookie" not in page.text.lower().partition("<body")[0]
-    assert sum(sent.values()) >= (30 if who == OFFICER else 3), sent
+                if page.headers["Content-Type"].startswith("text/html"):
+                    assert "<script" not in page.text, (action, do)
+                assert "a" not in page.cookies
+    assert sum(sent.values()) >= (20 if who == OFFICER else 3), sent
     for path in paths:
         page = browser.get(path)
         assert "<script" not in page.text, path
         assert not UNSEEN & set(page.text), path
     assert not UNSEEN & set(show.school.policy.read_text("utf-8"))
+    with show.school.service.office.read() as connection:
+        rows = connection.exec_driver_sql("SELECT body FROM audit").scalars().all()
+    assert not [row for row in rows if UNSEEN & set(json.dumps(json.loads(row), ensure_ascii=False))]
+    assert not [row for row in rows if re.search(r"\\u00(00|07|1b)", row)]
     show.school.service.audit.verify()
 
 
@@ -167,10 +177,13 @@ def test_a_flood_over_http(live: LivePortal, devices):
         list(pool.map(send, range(HOW_MANY)))
     seconds = time.monotonic() - started
     waits.sort()
-    print(
+    print(  # noqa: T201 - the figures, for `pytest -s`
         f"{devices} devices: {HOW_MANY} in {seconds:.1f} s, {dict(answers)}, 99 % within {waits[int(len(waits) * 0.99)]:.2f} s"
     )
-    assert set(answers) <= {200, 303, 429}, answers
+    assert set(answers) <= {200, 303, 429, 503}, answers
+    assert answers[503] <= HOW_MANY // 10, (
+        answers
+    )  # "nothing was saved, send it again", where the database is too busy
     assert answers[429] > 0 or devices > 1
     limits = school.service.office.limits
     with school.service.office.read() as connection:
