@@ -122,6 +122,7 @@ class Sanctioning:
     def lift(self, actor: Actor, number: int, reason: str) -> None:
         """End a sanction before its time."""
         actor.require(Role.OFFICER, Role.HEAD, Role.DEPUTY)
+        why = words("note", reason, 300)
         with self._office.write() as connection:
             now = self._office.now()
             here = sa.and_(sanctions.c.number == number, sanctions.c.lifted_at.is_(None))
@@ -129,7 +130,7 @@ class Sanctioning:
             if row is None:
                 raise NotFound("there is no such sanction in force")
             connection.execute(sanctions.update().where(here).values(lifted_at=now))
-            self._office.audit.add(connection, now, actor, "sanction.lifted", row.address, reason=reason)
+            self._office.audit.add(connection, now, actor, "sanction.lifted", row.address, reason=why)
         self.write_file()
 
     def pause(self, actor: Actor, address: str, reason: str) -> Imposed:

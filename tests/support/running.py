@@ -42,8 +42,8 @@ def eventually(check: Callable[[], object], seconds: float = 10.0) -> float:
 class InternetThread:
     """The stand-in internet in a thread, for tests that are not asynchronous."""
 
-    def __init__(self) -> None:
-        self.internet = Internet()
+    def __init__(self, internet: Internet | None = None) -> None:
+        self.internet = internet or Internet()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
