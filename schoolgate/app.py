@@ -20,6 +20,7 @@ from schoolgate.settings import Endpoint, Settings, system_resolvers
 _log = structlog.get_logger()
 
 if TYPE_CHECKING:
+    from schoolgate.events.receiver import EventReceiver
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
     from schoolgate.request_queue import AskUrl
@@ -199,7 +200,18 @@ def build_portal(around: Surroundings) -> Server:
     )
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
     jobs = JobRunner(service, metrics, around.recorder)
-    return _Portal(server, service, jobs, around.settings, lists, sign_on)
+    return _Portal(server, service, jobs, around.settings, lists, _event_receiver(around, service), sign_on)
+
+
+def _event_receiver(around: Surroundings, service: "Service") -> "EventReceiver":
+    """Return what reads the events of all processes into the log of the portal."""
+    from schoolgate.events.receiver import EventReceiver
+    from schoolgate.events.sender import SOCKET
+    from schoolgate.metrics_events import EventMetrics
+
+    counters = EventMetrics(around.metrics, around.recorder)
+    service.log.lost = counters.dropped
+    return EventReceiver(around.settings.state / SOCKET, service.log, counters)
 
 
 def _sign_on(settings: Settings, service: "Service") -> "SignOn":
@@ -235,7 +247,9 @@ def block_page(ask_url: "AskUrl | None") -> "BlockPage":
     from schoolgate_exceptions.ports import Page
     from schoolgate_proxy.blockpage import render
 
-    def make(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> Page:
+    def make(
+        engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str, language: str
+    ) -> Page:
         page = render(
             decision,
             engine.policy,
@@ -244,6 +258,7 @@ def block_page(ask_url: "AskUrl | None") -> "BlockPage":
             ask_url=ask_url(attempt, decision) if ask_url else None,
             accept=accept,
             sec_fetch_dest=dest,
+            accept_language=language,
         )
         return Page(page.status, page.headers, page.body)
 
@@ -294,11 +309,13 @@ class _Portal:
     jobs: "JobRunner"
     settings: Settings
     lists: "ListRefresher"
+    events: "EventReceiver"
     sign_on: "SignOn"
 
     async def start(self) -> None:
         from schoolgate.request_queue import announce_first_account, portal_url
 
+        self.events.start()
         await self.server.start()
         base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
         if path := announce_first_account(self.service, self.settings, base):
@@ -313,6 +330,7 @@ class _Portal:
         await self.jobs.stop()
         await self.lists.stop()
         await self.server.stop()
+        await asyncio.to_thread(self.events.stop)
         self.sign_on.close()
         self.service.close()
 

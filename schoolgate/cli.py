@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from schoolgate import __version__
 from schoolgate.commands import (
     audit,
+    ca,
     catalogue,
     demo,
     firewall,
@@ -52,6 +53,7 @@ app.add_typer(firewall.app, name="firewall")
 app.add_typer(requests.app, name="requests")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
+app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from schoolgate.neighbours import neighbours
 from schoolgate.settings import Endpoint, Settings
 from schoolgate_exceptions.database import Database, sqlite_url
 from schoolgate_exceptions.keys import load_keys
@@ -37,7 +38,9 @@ def open_service(settings: Settings, policy: Path, source: PolicySource, clock: 
     database = Database(url)
     database.migrate()
     config = Config(policy, settings.state, portal_url(settings), _mail_host(settings))
-    return build_service(config, database, source, clock, keys)
+    service = build_service(config, database, source, clock, keys)
+    service.sanctioning.neighbours = neighbours
+    return service
 
 
 def portal_url(settings: Settings) -> str:

@@ -33,8 +33,8 @@ from schoolgate_dns.query import Query, Rejection, read_query
 from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.reply import Body, Ede, EdeCode, build, record, refusal, reject, room
 from schoolgate_dns.safe_search import alias_only, needs_twin, twin_query, with_alias
-from schoolgate_dns.sinkhole import Ruling, blocked_reply
-from schoolgate_dns.special_names import special_name, special_reply
+from schoolgate_dns.sinkhole import Ruling, blocked_reply, own_reply
+from schoolgate_dns.special_names import Kind, special_name, special_reply
 from schoolgate_dns.tunnels import Budget, Tunnels
 from schoolgate_dns.wire import Qtype, Rcode
 from schoolgate_policy.decision import Attempt, Point, Reason
@@ -203,6 +203,8 @@ class Resolver:
         if special is not None:
             if special.technique is not None:
                 self._suspect(special.technique, ruling, asker, query.host)
+            if special.kind is Kind.PAGE:
+                return own_reply(query, self._config, asker.local, limit)
             return special_reply(special, query, limit)
         if ruling is not None and ruling.decision.blocked:
             technique = BY_CATEGORY.get(ruling.decision.category or "")

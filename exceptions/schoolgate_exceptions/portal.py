@@ -113,7 +113,8 @@ class _Portal:
             return "open", pages.try_again(engine.policy, attempt.at, host)
         accept = request.headers.get("accept", "")
         dest = request.headers.get("sec-fetch-dest", "")
-        return "blocked", self._block_page(engine, attempt, decision, accept, dest)
+        language = request.headers.get("accept-language", "")
+        return "blocked", self._block_page(engine, attempt, decision, accept, dest, language)
 
 
 def _host(request: Request) -> str:

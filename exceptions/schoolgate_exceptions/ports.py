@@ -30,8 +30,10 @@ class Page:
 class BlockPage(Protocol):
     """Makes the page that people see instead of a blocked one."""
 
-    def __call__(self, engine: Engine, attempt: Attempt, decision: Decision, accept: str, dest: str) -> Page:
-        """Return the page for a blocked attempt; `accept` and `dest` are `Accept` and `Sec-Fetch-Dest`."""
+    def __call__(
+        self, engine: Engine, attempt: Attempt, decision: Decision, accept: str, dest: str, language: str
+    ) -> Page:
+        """Return the page for a blocked attempt: `Accept`, `Sec-Fetch-Dest` and `Accept-Language` of the request."""
         ...
 
 

@@ -176,7 +176,8 @@ class SchoolgateProxy:
             conn.expect(self._config.undecided, lambda: None)
             return
         self._judge.acted(attempt, decision)
-        anchor = await self._anchor(conn, name, port) if handling is Handling.PASS else None
+        passed = handling is Handling.PASS
+        anchor = await self._anchor(conn, name, port, self._judge.stand_in(decision)) if passed else None
         if anchor is None:
             self.refuse_tls(data)
             return
@@ -200,9 +201,9 @@ class SchoolgateProxy:
             self._judge.saw(technique, conn.arrival, found.label, conn.network)
         return found.name
 
-    async def _anchor(self, conn: Connection, name: str, port: int) -> Anchor | None:
+    async def _anchor(self, conn: Connection, name: str, port: int, stand_in: str | None) -> Anchor | None:
         try:
-            return await self._upstream.anchor(name, port)
+            return await self._upstream.anchor(name, port, stand_in)
         except NameNotFound:
             self._counters.upstream_failed("name")
         except AddressRefused:

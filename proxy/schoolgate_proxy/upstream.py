@@ -128,9 +128,10 @@ class Upstream:
         self._remember((name, port), now + _CACHE_SECONDS, usable)
         return tuple(sorted(usable, key=lambda address: self._avoided(address, now)))
 
-    async def anchor(self, name: str, port: int) -> Anchor:
-        """Return the address to dial for a canonical host; raises as `find` does."""
-        addresses = self.known(name, port) or await self.find(name, port)
+    async def anchor(self, name: str, port: int, stand_in: str | None = None) -> Anchor:
+        """Return the address to dial for a canonical host, or for the name that stands in; raises as `find` does."""
+        dialled = stand_in or name
+        addresses = self.known(dialled, port) or await self.find(dialled, port)
         return Anchor(name, port, addresses[0])
 
     def failed(self, address: Address) -> None:

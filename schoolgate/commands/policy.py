@@ -83,6 +83,9 @@ def explain(
         str, typer.Option("--from", help="The address of whoever asks.", metavar="ADDRESS")
     ] = "",
     at: Annotated[str, typer.Option("--at", help="When, such as 2026-11-23T10:15; default: now.")] = "",
+    within: Annotated[
+        str, typer.Option("--within", help="The page that loads the URL as a part of it.", metavar="URL")
+    ] = "",
     policy: PolicyFile = DEFAULT_POLICY,
     state: StateFolder = None,
     settings: SettingsFile = None,
@@ -98,12 +101,12 @@ def explain(
     if url == "-":
         raise typer.Exit(_explain_many(engine, typer.get_text_stream("stdin"), address, at))
     try:
-        attempt = parse_question(url, address, at, engine.policy)
+        attempt = parse_question(url, address, at, engine.policy, within)
     except InvalidQuestion as error:
         refuse([error])
     attempt, decision = explained(engine, attempt)
     if as_json:
-        typer.echo(json.dumps(as_mapping(decision), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(as_mapping(decision, engine.policy), ensure_ascii=False, indent=2))
     else:
         opens = engine.opens_at(attempt) if decision.blocked else None
         typer.echo(as_text(attempt, decision, engine.policy, opens))
@@ -127,7 +130,7 @@ def _explain_many(engine: "Engine", lines: Iterable[str], address: str, at: str)
                 asked["url"], asked.get("from", address), asked.get("at", at), engine.policy
             )
             _, decision = explained(engine, attempt)
-            answer = {"url": asked["url"], **as_mapping(decision)}
+            answer = {"url": asked["url"], **as_mapping(decision, engine.policy)}
             code = max(code, int(decision.blocked))
         except InvalidQuestion as error:
             answer, code = {"line": number, "error": str(error)}, CANNOT_RUN

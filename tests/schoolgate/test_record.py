@@ -67,7 +67,7 @@ def test_techniques_and_areas_are_closed_sets(metrics):
     assert (
         value(
             "schoolgate_circumvention_attempts_total",
-            {"technique": "other", "kind": "attempt", "network": "pupils"},
+            {"technique": "other", "kind": "background", "network": "pupils"},
         )
         == 1
     )
