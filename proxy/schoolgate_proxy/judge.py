@@ -41,7 +41,7 @@ class Judge:
     def opens_by_habit(self, decision: Decision) -> bool:
         """Whether a name is opened because everything on its network is, and not because something asks for it."""
         network = self.policy.networks.get(decision.network)
-        return network is not None and network.inspection is Inspection.ALL
+        return network is not None and network.inspection is Inspection.ALL and self.added(decision) is None
 
     def attempt(
         self, arrival: Arrival, host: str, path: str | None = None, within: Page | None = None
