@@ -136,15 +136,18 @@ class SchoolgateProxy:
                 conn.split = True
                 raise AddonHalt
             case Kind.OTHER:
-                technique = Technique.NON_HTTP_TLS if conn.tls_name else Technique.NON_HTTP
-                self._judge.saw(
-                    technique, conn.arrival, conn.tls_name or conn.connect_name or "", conn.network
-                )
-                data.layer = Closed(data.context)
+                self._no_web(data, conn, Technique.NON_HTTP_TLS if conn.tls_name else Technique.NON_HTTP)
+            case Kind.TLS if conn.tls_name:
+                self._no_web(data, conn, Technique.NON_HTTP_TLS)  # TLS in TLS
             case _ if address is not None and address[1] not in self._config.web_ports:
                 data.layer = Closed(data.context)  # mitmproxy reads some ports as DNS
             case Kind.HTTP if conn.tls_name and not conn.expecting and data.context.client.alpn != b"h2":
                 conn.expect(self._config.undecided, lambda: None)
+
+    def _no_web(self, data: layer.NextLayer, conn: Connection, technique: Technique) -> None:
+        """Close what speaks neither HTTP nor, on the outside, TLS."""
+        self._judge.saw(technique, conn.arrival, conn.tls_name or conn.connect_name or "", conn.network)
+        data.layer = Closed(data.context)
 
     # -- TLS ---------------------------------------------------------------------------------------------------
 
