@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from schoolgate.portal_tls import PortalCertificate
     from schoolgate.sign_on import SignOn
     from schoolgate_dns.config import DnsConfig
+    from schoolgate_dns.rpz.server import RpzServer
     from schoolgate_dns.server import DnsServer
     from schoolgate_exceptions.ports import BlockPage
     from schoolgate_exceptions.server import PortalServer
@@ -196,6 +197,35 @@ def _lookup(around: Surroundings) -> "Resolve | None":
     return UpstreamLookup(upstreams)
 
 
+def build_rpz(around: Surroundings) -> Server:
+    """Put the server of response policy zones together."""
+    from schoolgate.metrics_rpz import RpzMetrics
+    from schoolgate.rpz.build import ListNames, missing, rpz_config
+    from schoolgate.rpz.keyfile import BadKeyFile
+    from schoolgate_dns.rpz.server import RpzServer
+
+    settings = around.settings
+    if not settings.rpz.secondaries:
+        raise CannotStart("rpz.secondaries: nobody may have the zones; name a resolver and its key")
+    try:
+        config = rpz_config(settings)
+    except BadKeyFile as error:
+        raise CannotStart(f"rpz.secondaries: {error}") from error
+    for line in missing(around.store.engine.policy, settings):
+        _log.warning("rpz.incomplete", what=line)
+    for name, one in settings.rpz.secondaries.items():
+        if one.unsigned:
+            _log.warning("rpz.unsigned", secondary=name, effect="known by its address alone")
+    counters = RpzMetrics(around.metrics.registry)
+    names = ListNames(around.store.path.parent, settings)
+    try:
+        server = RpzServer(config, around.store, names, around.recorder, counters, around.clock)
+    except OSError as error:
+        raise CannotStart(f"state: {error.filename}: {(error.strerror or str(error)).lower()}") from error
+    counters.watch(lambda: server.notifier.behind)
+    return _Rpz(server)
+
+
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
     from schoolgate.ask_links import portal_url
@@ -316,6 +346,23 @@ class _Dns:
 
 
 @dataclass(frozen=True, slots=True)
+class _Rpz:
+    server: "RpzServer"
+
+    async def start(self) -> None:
+        await self.server.start()
+
+    async def ended(self) -> None:
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+    def listening(self) -> dict[str, str]:
+        return _numbered("rpz", [str(Endpoint(*at)) for at in self.server.addresses])
+
+
+@dataclass(frozen=True, slots=True)
 class _Proxy:
     server: "ProxyServer"
 
@@ -384,5 +431,6 @@ PARTS: dict[str, Part] = {
         Part("dns", "dns.listen", build_dns),
         Part("proxy", "proxy.explicit", build_proxy),
         Part("portal", "portal.listen", build_portal, keeps_history=True),
+        Part("rpz", "rpz.listen", build_rpz),
     )
 }

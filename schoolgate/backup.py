@@ -19,6 +19,7 @@ from schoolgate import __version__
 from schoolgate.backup_database import copy_sqlite, dump_postgresql, is_postgresql
 from schoolgate.backup_secrets import SECRETS, seal
 from schoolgate.request_queue import DATABASE, FIRST_ACCOUNT
+from schoolgate.rpz.build import FOLDER as ZONES
 from schoolgate.settings import Settings
 
 FORMAT = 1
@@ -137,6 +138,10 @@ def _files(state: Path) -> Iterator[Path]:
             continue
         if relative.as_posix() in SECRETS or relative.name == FIRST_ACCOUNT or path.name.endswith(_BESIDE):
             continue
-        if b"PRIVATE KEY" in path.read_bytes()[:64]:  # whatever it is called
+        if relative.parts[0] == ZONES:  # made anew from the policy
+            continue
+        with path.open("rb") as stream:
+            start = stream.read(64)
+        if b"PRIVATE KEY" in start or start.startswith(b'key "'):  # whatever it is called
             continue
         yield path

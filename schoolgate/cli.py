@@ -25,6 +25,7 @@ from schoolgate.commands import (
     policy,
     purge,
     requests,
+    rpz,
     run,
     services,
     users,
@@ -52,6 +53,7 @@ policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(firewall.app, name="firewall")
+app.add_typer(rpz.app, name="rpz")
 app.add_typer(requests.app, name="requests")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")

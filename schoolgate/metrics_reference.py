@@ -24,6 +24,7 @@ from schoolgate.metrics_live import LiveMetrics
 from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.metrics_portal import PortalMetrics
 from schoolgate.metrics_proxy import ProxyMetrics
+from schoolgate.metrics_rpz import RpzMetrics
 from schoolgate.record import MetricsRecorder
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
@@ -32,6 +33,7 @@ FRAME, REFERENCE, POLICY = Path("docs/metrics.frame.md"), Path("docs/metrics.md"
 COMMON = "common"
 _PARTS = ("dns", "proxy", "portal")
 _FIREWALL = "firewall"  # has no policy, so it shares less
+_RPZ = "rpz"
 _NOTE = "<!-- Made from the code by `python -m schoolgate.metrics_reference`; edit docs/metrics.frame.md instead. -->"
 _SLOT = re.compile(r"\{\{([a-z ]+)\}\}")
 
@@ -67,8 +69,18 @@ def registries(policy: Path) -> dict[str, CollectorRegistry]:
     EventMetrics(made["portal"], MetricsRecorder(made["portal"]))
     PortalMetrics(found["portal"], source, _now)
     box_metrics(found["portal"], policy.parent)
+    found[_RPZ] = _rpz(source)
     found[_FIREWALL] = _firewall(source.engine)
     return found
+
+
+def _rpz(source: _Source) -> CollectorRegistry:
+    metrics = Metrics(_RPZ)
+    metrics.watch_log(lambda: 0)
+    metrics.policy_accepted(source.engine.policy.version, source.engine.policy.networks)
+    PolicyMetrics(metrics.registry, source, _now)
+    RpzMetrics(metrics.registry)
+    return metrics.registry
 
 
 def _firewall(engine: Engine) -> CollectorRegistry:

@@ -24,6 +24,8 @@ def targets(settings: Settings) -> list[Target]:
         for number in _numbers(settings.proxy.workers)
     ]
     found.append(("portal", settings.metrics.portal))
+    if settings.rpz.secondaries:
+        found.append(("rpz", settings.metrics.rpz))
     if settings.interfaces:  # without them there is no firewall to read
         found.append(("firewall", settings.metrics.firewall))
     return [{"targets": [str(at)], "labels": {"part": part}} for part, at in found if at.port]

@@ -253,6 +253,7 @@ class MetricsSettings(_Section):
     proxy: ListenAt = Endpoint("127.0.0.1", 9154)
     portal: ListenAt = Endpoint("127.0.0.1", 9155)
     firewall: ListenAt = Endpoint("127.0.0.1", 9156)
+    rpz: ListenAt = Endpoint("127.0.0.1", 9157)
 
 
 class FirewallSettings(_Section):
@@ -265,6 +266,46 @@ class FirewallSettings(_Section):
         tuple[Range, ...], BeforeValidator(_split)
     ] = ()  # who may use SSH from a filtered network
     masquerade: bool = True  # what passes leaves with the box's own IPv4 address
+
+
+def _parse_secondary(value: object) -> object:
+    """Read `10.1.0.53`, which listens on port 53, or `10.1.0.53:5353`."""
+    if isinstance(value, str):
+        try:
+            return Endpoint(str(ip_address(value)), 53)
+        except ValueError:
+            return parse_endpoint(value)
+    return parse_endpoint(value)
+
+
+class RpzSecondary(_Section):
+    """`[rpz.secondaries.NAME]`: a resolver that may have the zones."""
+
+    address: Annotated[Endpoint, BeforeValidator(_parse_secondary)]  # where it is told of changes
+    key: Path | None = None  # a file with the TSIG key, as `schoolgate rpz key` and `tsig-keygen` write it
+    unsigned: bool = False  # for who has no TSIG (Unbound): known by its address alone
+
+    @model_validator(mode="after")
+    def _is_known_somehow(self) -> "RpzSecondary":
+        if (self.key is None) is not self.unsigned:
+            raise ValueError("a secondary has a `key`, or `unsigned = true` if it cannot use one")
+        return self
+
+
+class RpzSettings(_Section):
+    """`[rpz]`: the policy as response policy zones for other resolvers; nothing listens without secondaries."""
+
+    listen: Annotated[tuple[ListenAt, ...], BeforeValidator(_split), Field(min_length=1)] = (
+        Endpoint("127.0.0.1", 5354),
+    )
+    zone: Zone = "rpz.schoolgate"  # the zones lie below it
+    secondaries: dict[str, RpzSecondary] = Field(default_factory=dict)
+    # What blocked names resolve to, by network; others: dns.block_page_address, else they do not exist.
+    block_page: Annotated[
+        dict[str, Annotated[tuple[Address, ...], BeforeValidator(_split)]], BeforeValidator(_split_pairs)
+    ] = Field(default_factory=dict)
+    locked_lists: bool = False  # whether names on locked lists may be given away
+    ttl: Annotated[int, Field(ge=1, le=60)] = 60  # seconds that clients may hold what a zone says
 
 
 class LogSettings(_Section):
@@ -288,6 +329,7 @@ class Settings(_Section):
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
     firewall: FirewallSettings = FirewallSettings()
+    rpz: RpzSettings = RpzSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -330,6 +372,8 @@ class Settings(_Section):
             "metrics.proxy": self.metrics.proxy,
             "metrics.portal": self.metrics.portal,
             "metrics.firewall": self.metrics.firewall,
+            "metrics.rpz": self.metrics.rpz,
+            **{f"rpz.listen[{i}]": at for i, at in enumerate(self.rpz.listen)},
         }
         seen: dict[Endpoint, str] = {}
         for key, endpoint in named.items():

@@ -41,7 +41,12 @@ def run(
     writer = logs.configure(read.log.level, "run")
     options = ["--policy", str(policy), "--state", str(read.state)]
     options += ["--settings", str(settings)] if settings else []
-    parts = tuple(Part(name, (sys.executable, "-m", "schoolgate", name, *options)) for name in _PARTS)
+    commands = {name: (name,) for name in _PARTS} | (
+        {"rpz": ("rpz", "serve")} if read.rpz.secondaries else {}
+    )
+    parts = tuple(
+        Part(name, (sys.executable, "-m", "schoolgate", *words, *options)) for name, words in commands.items()
+    )
     code = asyncio.run(
         Supervisor(parts, os.environ).run(lambda listening: _announce(listening, policy, read))
     )

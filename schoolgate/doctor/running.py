@@ -48,6 +48,8 @@ def _health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     for number in range(1, settings.proxy.workers + 1):
         yield "proxy", settings.of_worker("proxy", number).metrics.proxy
     yield "portal", settings.metrics.portal
+    if settings.rpz.secondaries:
+        yield "rpz", settings.metrics.rpz
     if settings.interfaces:
         yield "evidence", settings.metrics.firewall
 

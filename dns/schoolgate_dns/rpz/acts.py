@@ -94,7 +94,7 @@ class Looks:
 
     def rule(self, network: Network, address: str, host: str, at: datetime) -> Ruled:
         """Ask the engine what a client of a network gets for a host, as the sinkhole would answer it."""
-        page = bool(self._config.pages.get(network.id))
+        page = bool(self._config.page_of(network.id))
         decision = self.engine.decide(Attempt(address, host, at, point=Point.DNS))
         below = self._by_verdict(network, decision, page=page)
         exact = below

@@ -31,8 +31,9 @@ class RpzConfig:
     listen: tuple[Endpoint, ...] = (("127.0.0.1", 5354),)
     origin: str = "rpz.schoolgate"
     secondaries: tuple[Secondary, ...] = ()
-    # Where blocked names lead, by network; a network that is not here has no page, and its blocked names no address.
+    # Where blocked names lead, by network, and for those that are not there; with neither they do not exist.
     pages: Mapping[str, tuple[IPAddress, ...]] = field(default_factory=dict)
+    page: tuple[IPAddress, ...] = ()
     portal_host: str = ""
     own_zones: frozenset[str] = frozenset()
     locked_lists: bool = False  # whether the names on locked lists may leave this box
@@ -40,3 +41,7 @@ class RpzConfig:
     versions: int = 16  # of each zone that are kept for IXFR; who is further behind gets the whole zone
     connections: int = 32
     idle: float = 15.0  # seconds until a silent connection is closed, or one that takes nothing
+
+    def page_of(self, network: str) -> tuple[IPAddress, ...]:
+        """Return where the blocked names of a network lead; empty: nowhere."""
+        return self.pages.get(network, self.page)

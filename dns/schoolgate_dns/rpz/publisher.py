@@ -3,16 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from schoolgate_dns.rpz.acts import Acts, Looks, clients_of
 from schoolgate_dns.rpz.archive import Archive
+from schoolgate_dns.rpz.compare import NamesDiff, diff_names
 from schoolgate_dns.rpz.config import RpzConfig
 from schoolgate_dns.rpz.names_file import Source, write_names
 from schoolgate_dns.rpz.ports import RpzCounters
 from schoolgate_dns.rpz.profiles import Profile, profiles_of
-from schoolgate_dns.rpz.zone import Version, changes
+from schoolgate_dns.rpz.zone import Version
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 
@@ -118,16 +119,23 @@ class Publisher:
 
     def _version(self, profile: Profile, names: str, acts: tuple[Acts, ...], now: datetime) -> Version:
         serial = self._archive.next_serial(profile.label, int(now.timestamp()))
-        pages = tuple(str(address) for address in self._config.pages.get(profile.network, ()))
+        pages = tuple(str(address) for address in self._config.page_of(profile.network))
         return Version(serial, names, acts, pages, self._config.ttl)
 
     def _compare(self, found: dict[str, Version]) -> list[str]:
         """Return the zones that say something new; the others keep the serial of their last version."""
         fresh = []
+        diffs: dict[tuple[str, str], NamesDiff] = {}
         for zone, version in found.items():
             before = self._archive.current(zone)
-            if before is None or next(changes(self._archive.folder, before, version), None) is not None:
+            if before is None:
                 fresh.append(zone)
+                continue
+            files = before.names, version.names
+            if files not in diffs:
+                diffs[files] = diff_names(self._archive.folder, *files)
+            if diffs[files].leaves_as_it_is(before, version):
+                found[zone] = replace(version, serial=before.serial)
             else:
-                found[zone] = Version(before.serial, version.names, version.acts, version.pages, version.ttl)
+                fresh.append(zone)
         return fresh

@@ -9,7 +9,7 @@ from schoolgate_dns.rpz.archive import Archive, is_newer
 from schoolgate_dns.rpz.config import RpzConfig
 from schoolgate_dns.rpz.ports import Refused, RpzCounters, Seconds, Transfer
 from schoolgate_dns.rpz.records import soa
-from schoolgate_dns.rpz.transfer import difference, messages, whole
+from schoolgate_dns.rpz.transfer import Differences, messages, whole
 from schoolgate_dns.rpz.tsig import (
     Signature,
     Signer,
@@ -63,6 +63,7 @@ class Desk:
 
     def __init__(self, config: RpzConfig, archive: Archive, counters: RpzCounters, seconds: Seconds) -> None:
         self._archive = archive
+        self._differences = Differences(archive.folder)
         self._counters = counters
         self._seconds = seconds
         self._keys = {wire_name(one.key.name): one.key for one in config.secondaries if one.key}
@@ -133,7 +134,7 @@ class Desk:
         old = self._archive.at(zone, had)
         if old is None:
             return Transfer.WHOLE, whole(version, folder)
-        return Transfer.CHANGES, difference(old, version, folder)
+        return Transfer.CHANGES, self._differences.records(old, version)
 
     def _read(self, message: bytes) -> _Request:
         ident, flags, questions, *_ = HEADER.unpack_from(message)
