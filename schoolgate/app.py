@@ -21,6 +21,7 @@ _log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from schoolgate.ask_links import AskUrl
+    from schoolgate.centre.listener import CentreListener
     from schoolgate.events.receiver import EventReceiver
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
@@ -255,9 +256,39 @@ def build_portal(around: Surroundings) -> Server:
         sign_on.providers,
         _certificate(around),
     )
+    events = _event_receiver(around, service)
+    centre = _centre(around, service, events)
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
     jobs = JobRunner(service, metrics, around.recorder)
-    return _Portal(server, service, jobs, around.settings, lists, _event_receiver(around, service), sign_on)
+    return _Portal(server, service, jobs, around.settings, lists, events, sign_on, centre)
+
+
+def _centre(around: Surroundings, service: "Service", events: "EventReceiver") -> "CentreListener | None":
+    """Return what serves the boxes of other schools, None where this is no centre."""
+    from schoolgate.centre.desk import Desk
+    from schoolgate.centre.identity import load_identity
+    from schoolgate.centre.listener import CentreListener
+    from schoolgate.centre.parcel import Packer
+
+    at, state = around.settings.centre.listen, around.settings.state
+    if at is None:
+        return None
+    try:
+        identity = load_identity(state)
+        desk = Desk(service.boxes, Packer(around.store, state), identity, events, around.recorder)
+        return CentreListener(at, desk.app, identity.context())
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"centre: {error}") from error
+
+
+def build_box(around: Surroundings) -> Server:
+    """Put the part of a box together that speaks with its centre."""
+    from schoolgate.box.build import build_agent
+
+    try:
+        return build_agent(around)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"box: {error}") from error
 
 
 def _event_receiver(around: Surroundings, service: "Service") -> "EventReceiver":
@@ -391,6 +422,7 @@ class _Portal:
     lists: "ListRefresher"
     events: "EventReceiver"
     sign_on: "SignOn"
+    centre: "CentreListener | None" = None
 
     async def start(self) -> None:
         from schoolgate.ask_links import portal_url
@@ -398,6 +430,8 @@ class _Portal:
 
         self.events.start()
         await self.server.start()
+        if self.centre is not None:
+            self.centre.start()
         base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
         if path := announce_first_account(self.service, self.settings, base):
             _log.info("portal.no_account_yet", read=str(path))
@@ -410,6 +444,8 @@ class _Portal:
     async def stop(self) -> None:
         await self.jobs.stop()
         await self.lists.stop()
+        if self.centre is not None:
+            await self.centre.stop()
         await self.server.stop()
         await asyncio.to_thread(self.events.stop)
         self.sign_on.close()
@@ -418,6 +454,7 @@ class _Portal:
     def listening(self) -> dict[str, str]:
         tls = self.server.tls_address
         more = {"portal_tls": str(Endpoint(*tls))} if tls else {}
+        more |= {"centre": str(self.centre.address)} if self.centre else {}
         return {"portal": str(Endpoint(*self.server.address)), **more}
 
 
@@ -432,5 +469,6 @@ PARTS: dict[str, Part] = {
         Part("proxy", "proxy.explicit", build_proxy),
         Part("portal", "portal.listen", build_portal, keeps_history=True),
         Part("rpz", "rpz.listen", build_rpz),
+        Part("box", "box", build_box),
     )
 }

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 
+from schoolgate.box.home import Home
 from schoolgate.settings import Endpoint, Settings
 
 
@@ -19,6 +20,10 @@ def endpoints(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     yield "metrics.dns", settings.metrics.dns
     yield "metrics.proxy", settings.metrics.proxy
     yield "metrics.portal", settings.metrics.portal
+    if settings.centre.listen:
+        yield "centre.listen", settings.centre.listen
+    if Home(settings.state).is_enrolled:
+        yield "metrics.box", settings.metrics.box
     if settings.rpz.secondaries:
         yield from (("rpz.listen", at) for at in settings.rpz.listen)
         yield "metrics.rpz", settings.metrics.rpz

@@ -254,6 +254,7 @@ class MetricsSettings(_Section):
     portal: ListenAt = Endpoint("127.0.0.1", 9155)
     firewall: ListenAt = Endpoint("127.0.0.1", 9156)
     rpz: ListenAt = Endpoint("127.0.0.1", 9157)
+    box: ListenAt = Endpoint("127.0.0.1", 9158)
 
 
 class FirewallSettings(_Section):
@@ -308,6 +309,20 @@ class RpzSettings(_Section):
     ttl: Annotated[int, Field(ge=1, le=60)] = 60  # seconds that clients may hold what a zone says
 
 
+class CentreSettings(_Section):
+    """`[centre]`: one portal for the boxes of many schools; without `listen` it is none."""
+
+    listen: ListenAt | None = None  # HTTPS, for boxes only
+    url: Annotated[str, BeforeValidator(_parse_url)] = ""  # how boxes reach it; empty: https:// and `listen`
+
+
+class BoxSettings(_Section):
+    """`[box]`: how a box under a centre behaves (`schoolgate box enrol` puts it there)."""
+
+    poll: Annotated[float, Field(ge=0.2, le=3600)] = 3.0  # seconds between looks for a newer policy
+    spool: Annotated[int, Field(ge=1 << 20)] = 256 << 20  # octets of events kept while the centre is away
+
+
 class LogSettings(_Section):
     """`[log]`: what is said on stderr. `debug` names people's addresses and the hosts they ask for."""
 
@@ -330,6 +345,8 @@ class Settings(_Section):
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
     firewall: FirewallSettings = FirewallSettings()
     rpz: RpzSettings = RpzSettings()
+    centre: CentreSettings = CentreSettings()
+    box: BoxSettings = BoxSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -373,6 +390,8 @@ class Settings(_Section):
             "metrics.portal": self.metrics.portal,
             "metrics.firewall": self.metrics.firewall,
             "metrics.rpz": self.metrics.rpz,
+            "metrics.box": self.metrics.box,
+            **({"centre.listen": self.centre.listen} if self.centre.listen else {}),
             **{f"rpz.listen[{i}]": at for i, at in enumerate(self.rpz.listen)},
         }
         seen: dict[Endpoint, str] = {}

@@ -39,7 +39,7 @@ def portal(
 
 
 def serve_part(
-    name: Literal["dns", "proxy", "portal", "rpz"],
+    name: Literal["dns", "proxy", "portal", "rpz", "box"],
     policy: Path,
     state: Path | None,
     settings_file: Path | None,

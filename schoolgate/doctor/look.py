@@ -22,6 +22,7 @@ CHECKS: dict[str, Check] = {
     "certificate": school.certificate,
     "services": running.services,
     "upstreams": running.upstreams,
+    "centre": running.centre,
     "interfaces": network.interfaces,
     "forwarding": network.forwarding,
     "firewall": network.firewall,
