@@ -215,6 +215,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--servers", default=",".join(SERVERS))
     parser.add_argument("--alone", action="store_true", help="only memory and reloads")
+    parser.add_argument("--together", action="store_true", help="only the comparison")
     parser.add_argument("--work", default=",".join(WORKS))
     options = parser.parse_args()
     all_met = True
@@ -236,7 +237,7 @@ def main() -> int:
                 print(table(rounds, works, servers), end="\n\n")
                 text, all_met = goals(rounds, works, servers)
                 print(text, end="\n\n")
-            own = alone(folder, port)
+            own = "" if options.together else alone(folder, port)
         finally:
             stub.stop()
     print(own)

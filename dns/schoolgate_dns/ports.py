@@ -56,8 +56,8 @@ class DnsCounters(Protocol):
         """Count looks into the cache."""
         ...
 
-    def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:
-        """Count one exchange with one upstream, and how long it took."""
+    def upstream(self, outcome: UpstreamOutcome, seconds: float, times: int = 1) -> None:
+        """Count exchanges with one upstream, and how long each took."""
         ...
 
     def forged(self) -> None:

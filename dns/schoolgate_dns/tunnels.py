@@ -12,7 +12,7 @@ from enum import Enum
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.query import Query
 from schoolgate_dns.wire import Qtype
-from schoolgate_policy.suffix import is_public_suffix, registrable_domain
+from schoolgate_policy.suffix import registered_domain
 
 _BITS = 4096
 _MOST_PAIRS = 10_000  # of client and domain; about 10 MB
@@ -33,13 +33,23 @@ class Budget(Enum):
 @dataclass(slots=True)
 class _Window:
     started: float
+    asked: int = 0
+    first: int = 0  # the bit of the first name: most domains are asked for one, which needs no bitmap
     names: int = 0  # the bitmap
     carriers: int = 0
     noted: bool = False
 
+    def add(self, name: bytes) -> None:
+        self.asked += 1
+        bit = hash(name) % _BITS
+        if self.asked == 1:
+            self.first = bit
+        else:
+            self.names |= 1 << bit | 1 << self.first
+
     def different_names(self) -> float:
         empty = _BITS - self.names.bit_count()
-        return _BITS * math.log(_BITS / empty) if empty else math.inf
+        return min(self.asked, _BITS * math.log(_BITS / empty)) if empty else math.inf
 
 
 class Tunnels:
@@ -51,11 +61,11 @@ class Tunnels:
 
     def spend(self, client: str, query: Query, now: float) -> Budget:
         """Count a question that must go upstream, and say whether it may."""
-        domain = _registered(query.host)
+        domain = registered_domain(query.host)
         if domain in self._config.tunnel_exempt:
             return Budget.WITHIN
         window = self._window(client, domain, now)
-        window.names |= 1 << hash(query.name) % _BITS
+        window.add(query.name)
         window.carriers += query.qtype not in _ORDINARY
         limits = self._config.tunnel_names, self._config.tunnel_carriers
         spent = (window.different_names(), window.carriers)
@@ -64,10 +74,22 @@ class Tunnels:
         first, window.noted = not window.noted, True
         return Budget.SPENT_NOW if first else Budget.SPENT
 
+    def spend_plainly(self, client: str, host: str, name: bytes, now: float) -> bool:
+        """Count a question of an ordinary type where nothing can be spent yet; False: not counted, `spend` must see."""
+        domain = registered_domain(host)
+        limit = self._config.tunnel_names or math.inf
+        if domain in self._config.tunnel_exempt:
+            return True
+        window = self._window(client, domain, now)
+        if window.asked >= limit or window.carriers:
+            return False
+        window.add(name)
+        return True
+
     def charge(self, client: str, query: Query, octets: int, now: float) -> None:
         """Count what a carrier brought back, beyond the first KiB."""
         if query.qtype not in _ORDINARY and octets > _KIB:
-            self._window(client, _registered(query.host), now).carriers += octets // _KIB
+            self._window(client, registered_domain(query.host), now).carriers += octets // _KIB
 
     def _window(self, client: str, domain: str, now: float) -> _Window:
         key = client, domain
@@ -78,12 +100,3 @@ class Tunnels:
                 self._windows.popitem(last=False)
         self._windows.move_to_end(key)
         return window
-
-
-def _registered(host: str) -> str:
-    """Return the registered domain of a host; below a suffix that nobody listed, its last two labels."""
-    domain = registrable_domain(host)
-    if domain == host and host.count(".") > 1:
-        last_two = ".".join(host.rsplit(".", 2)[1:])
-        return host if is_public_suffix(last_two) else last_two
-    return domain
