@@ -6,7 +6,7 @@ from datetime import datetime
 
 from schoolgate_policy.clients import Client
 from schoolgate_policy.decision import Decision, Reason, Verdict
-from schoolgate_policy.index import Index
+from schoolgate_policy.index import Hits, Index
 from schoolgate_policy.lists.spec import ListSpec
 from schoolgate_policy.model import (
     Device,
@@ -88,6 +88,7 @@ class Profile:
     mask: int
     sanction: ActiveSanction | None
     decisions: dict[str | tuple[str, str], Decision] = field(default_factory=dict)
+    examples: dict[Hits, Decision] = field(default_factory=dict)  # of what follows where the same is said
 
     def message(self, reason: Reason, verdict: Verdict) -> str:
         """Say why, where no entry of the policy has words for it."""
