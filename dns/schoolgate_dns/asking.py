@@ -13,6 +13,9 @@ from schoolgate_dns.wire import AD, CD, DO, HEADER, IN, QR, QUESTION_TAIL, RD, R
 _PADDING = 12  # option code, RFC 7830
 _BLOCK = 128  # RFC 8467 section 4.1: queries over TLS are padded to multiples of this
 
+# A message that asks, but for id and name: what follows each of them (`asked_in`), and the OPT record.
+type Around = tuple[bytes, bytes, bytes]
+
 # The bit that makes a small letter a capital one, for octets that are small letters.
 _CASE_BIT = bytes(0x20 if 0x61 <= octet <= 0x7A else 0 for octet in range(256))
 
@@ -65,13 +68,13 @@ def ask(query: Query, *, edns: bool = True, padded: bool = False) -> Asking:
     return Asking(ident + head + question + opt, ident, question)
 
 
-def asked_in(query: Query) -> tuple[bytes, bytes, bytes]:
-    """Return the message that asks a question, but for id and name: what follows each of them, and the OPT record."""
+def asked_in(query: Query) -> Around:
+    """Return what stands around id and name in the message that asks a question."""
     return _around(query.qtype, CD if query.checking_disabled else 0, DO if query.dnssec_ok else 0)
 
 
 @lru_cache(maxsize=1024)
-def _around(qtype: int, cd: int, do: int) -> tuple[bytes, bytes, bytes]:
+def _around(qtype: int, cd: int, do: int) -> Around:
     head = HEADER.pack(0, RD | AD | cd, 1, 0, 0, 1)[2:]
     opt = b"\0" + RECORD.pack(Qtype.OPT, OUR_UDP_SIZE, do, 0)
     return head, QUESTION_TAIL.pack(qtype, IN), opt

@@ -50,11 +50,11 @@ class Cache:
         self._limit = entries
         self._room = octets
         self._stale_seconds = stale_seconds
-        self._entries: OrderedDict[Key, bytes] = OrderedDict()
+        self.entries: OrderedDict[Key, bytes] = OrderedDict()
         self._denials = 0  # entries that speak of names below
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def get(self, query: Query, now: int) -> Found | None:
         """Return what is known about the question, fresh before stale."""
@@ -78,7 +78,7 @@ class Cache:
         return None
 
     def _look(self, key: Key, now: int) -> Found | None:
-        packed = self._entries.get(key)
+        packed = self.entries.get(key)
         if packed is None:
             return None
         stored, answer = _unpack(packed)
@@ -86,18 +86,14 @@ class Cache:
         if now >= expires + self._stale_seconds:
             self._forget(key)
             return None
-        self._entries.move_to_end(key)
+        self.entries.move_to_end(key)
         return Found(answer, stored, now - stored, now >= expires)
-
-    def knows(self, key: Key) -> bool:
-        """Whether anything is remembered under a key, fresh or stale; not what is said of the names above."""
-        return key in self._entries
 
     def denies(self, name: bytes) -> bool:
         """Whether something may be remembered of all names below one above this name (wire form, lower case)."""
         if not self._denials:
             return False
-        entries = self._entries
+        entries = self.entries
         while len(name) > 1:
             if name + _BELOW[0] in entries or name + _BELOW[1] in entries:
                 return True
@@ -121,21 +117,21 @@ class Cache:
         self._shrink()
 
     def _shrink(self) -> None:
-        while len(self._entries) > self._limit or (self._room < 0 and self._entries):
-            self._forget(next(iter(self._entries)))
+        while len(self.entries) > self._limit or (self._room < 0 and self.entries):
+            self._forget(next(iter(self.entries)))
 
     def _store(self, key: Key, answer: Answer, now: int) -> None:
         self._keep(key, _pack(now, answer))
 
     def _keep(self, key: Key, packed: bytes) -> None:
-        if key in self._entries:
+        if key in self.entries:
             self._forget(key)
-        self._entries[key] = packed
+        self.entries[key] = packed
         self._room -= len(key) + len(packed) + _ENTRY_OVERHEAD
         self._denials += key.endswith(_BELOW)
 
     def _forget(self, key: Key) -> None:
-        packed = self._entries.pop(key, None)
+        packed = self.entries.pop(key, None)
         if packed is not None:
             self._room += len(key) + len(packed) + _ENTRY_OVERHEAD
             self._denials -= key.endswith(_BELOW)

@@ -22,19 +22,20 @@ from datetime import datetime
 from functools import lru_cache, partial
 
 from schoolgate_dns.admission import Later
-from schoolgate_dns.asking import asked_in
+from schoolgate_dns.asking import Around, asked_in
 from schoolgate_dns.cache import Found, key_of
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.fast import Lane
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.plain import Plain, answer_of, ttls_of
-from schoolgate_dns.ports import DnsCounters, DnsRecorder, Transport
+from schoolgate_dns.ports import CacheOutcome, DnsCounters, DnsRecorder, Transport
 from schoolgate_dns.query import Query, read_query
-from schoolgate_dns.quick import Question, QuickLookup, Ticket, query_of
+from schoolgate_dns.quick import QuickLookup, Ticket, query_of
 from schoolgate_dns.reply import Body, build
 from schoolgate_dns.resolver import OPENED, Asker, Resolver
 from schoolgate_dns.sinkhole import lease
 from schoolgate_dns.special_names import is_ordinary
+from schoolgate_dns.upstream import Server
 from schoolgate_dns.wire import CD, HEADER, MAX_NAME, QUESTION_TAIL, Qtype, Rcode
 from schoolgate_policy.decision import Attempt, Decision, Point
 from schoolgate_policy.names import suffixes
@@ -58,7 +59,7 @@ class _Shape:
     heads: list[bytes]  # of the answer, behind its id, by the number of records
     question: slice  # of a message
     opt: bytes  # of the answer
-    ask: tuple[bytes, bytes, bytes]  # see `asking.asked_in`
+    ask: Around
     key: bytes  # what follows the name in the cache's key
     qtype: int
 
@@ -89,19 +90,18 @@ def _shape(head: bytes, tail: bytes) -> _Shape | None:
     )
 
 
-def read_labels(name: bytes) -> list[bytes] | None:
+def read_labels(name: bytes) -> list[str] | None:
     """Return the labels, in lower case, of a wire name of letters, digits, hyphens and underscores; None: it is odd.
 
     The octets that are no letters must be exactly the lengths of what lies between them, and a final zero.
     """
     marks = name.translate(None, _LETTERS)
-    labels = name.translate(_TEXT).split(b".")
-    if len(labels) < 4 or marks.find(0) != len(marks) - 1 or len(name) > MAX_NAME:
+    if marks.find(0) != len(marks) - 1 or len(name) > MAX_NAME:
         return None
-    if labels[0] or labels.pop() or bytes(map(len, labels[1:])) != marks[:-1]:
+    labels = name.translate(_TEXT).decode("latin-1").split(".")
+    if len(labels) < 4 or bytes(map(len, labels)) != b"%b%b" % (bytes(1), marks):
         return None
-    del labels[0]
-    return labels
+    return labels[1:-1]
 
 
 class Express:
@@ -133,6 +133,9 @@ class Express:
         self._resolver = resolver
         self._monotonic = monotonic
         self._own_zones = config.own_zones
+        self._instant, self._at = clock(), monotonic()
+        self._server: Server | None = None
+        self._view = resolver.view()
         self._now: datetime | None = None  # when the answers in hand came
         self._told: list[tuple[str, Decision, int]] = []
         self._envelopes: list[bytes] = []
@@ -140,6 +143,11 @@ class Express:
         self._deliver = deliver
         self._send = send
         quick.desks.append(self)
+
+    def begin(self) -> None:
+        """Look at the clock and at what else is the same for all questions of a batch; to be called before each."""
+        self._instant, self._at = self._clock(), self._monotonic()
+        self._server, self._view = self._quick.server(), self._resolver.view()
 
     def take(self, message: bytes, lane: Lane, envelope: bytes) -> bool:
         """Take a question, and answer it later; False: it must go to the resolver."""
@@ -152,35 +160,38 @@ class Express:
         if shape is None or labels is None or not is_ordinary(labels):
             return False
         try:
-            return self._forward(message, lane, envelope, shape, name.lower(), b".".join(labels).decode())
+            return self._forward(message, lane, envelope, shape, name.lower(), labels)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the client gets SERVFAIL and nothing opens
             asker = Asker(lane.address, lane.local, Transport.UDP, give=partial(self._deliver, envelope))
             self._resolver.broken(message, asker, error)
             return True
 
     def _forward(
-        self, message: bytes, lane: Lane, envelope: bytes, shape: _Shape, name: bytes, host: str
+        self, message: bytes, lane: Lane, envelope: bytes, shape: _Shape, name: bytes, labels: list[str]
     ) -> bool:
+        host, address, at, view = ".".join(labels), lane.address, self._at, self._view
+        quick, admission, server = self._quick, self._resolver.admission, self._server
+        if server is None or self._lookup.full or not admission.is_quiet(address, view, at):
+            return False
         if self._own_zones and not self._own_zones.isdisjoint(suffixes(host)):
             return False
-        address, resolver, server = lane.address, self._resolver, self._quick.server()
-        view, at = resolver.view(), self._monotonic()
-        if server is None or self._lookup.full or not resolver.admission.is_quiet(address, view, at):
-            return False
         engine = view.engine
-        decision = engine.decide(Attempt(address, host, self._clock(), None, Point.DNS))
+        decision = engine.decide(Attempt(address, host, self._instant, None, Point.DNS))
         if decision.blocked or enforcement(engine.policy.networks[decision.network].safe_search, host):
             return False
         key = name + shape.key
-        if not (
-            self._lookup.unheard_of(key, name)
-            and resolver.admission.admits(address, name, shape.qtype, at)
-            and (decision.reason in OPENED or resolver.tunnels.spend_plainly(address, host, name, at))
+        if (
+            quick.is_asking(key)
+            or not self._lookup.unheard_of(key, name)
+            or not admission.admits(address, at)
+        ):
+            return False
+        if decision.reason not in OPENED and not self._resolver.tunnels.spend_plainly(
+            address, name, labels, at
         ):
             return False
         ticket: Ticket = self, message, envelope, lane, decision, engine, shape
-        if not self._quick.wait(key, ticket):
-            self._quick.put(server, Question(name, *shape.ask, key, message))
+        quick.enlist(server, (name, shape.ask, key, message), ticket)
         return True
 
     def answer(self, ticket: Ticket, plain: Plain) -> None:
@@ -201,6 +212,7 @@ class Express:
                 self._envelopes.append(envelope)
                 self._replies.append(reply)
                 return
+        self._counters.cache(CacheOutcome.MISS)
         found = Found(answer_of(plain, self._config), self._lookup.second(), 0, stale=False)
         self.resume(ticket, query_of(message), found)
 
@@ -219,6 +231,7 @@ class Express:
         self._told, self._envelopes, self._replies = [], [], []
         self._recorder.repeated(Point.DNS, told)
         self._counters.query(Transport.UDP, Rcode.NOERROR.name, len(told))
+        self._counters.cache(CacheOutcome.MISS, len(told))
         lost = self._send(envelopes, replies)
         if lost:
             self._counters.dropped(Transport.UDP, lost)

@@ -73,9 +73,11 @@ class Lookup:
 
     def unheard_of(self, key: Key, name: bytes) -> bool:
         """Whether nothing at all is known of a question, by its key and name, and nobody asks it the long way."""
-        cache = self._cache
         return not (
-            cache.knows(key) or self._failures.knows(key) or key in self._asking or cache.denies(name)
+            key in self._cache.entries
+            or key in self._failures.entries
+            or key in self._asking
+            or self._cache.denies(name)
         )
 
     def keep_plain(self, key: Key, plain: Plain) -> None:

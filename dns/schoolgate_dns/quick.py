@@ -22,10 +22,10 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from schoolgate_dns.answer import Answer
-from schoolgate_dns.asking import Asking, asked_in, random_case
+from schoolgate_dns.asking import Around, Asking, asked_in, random_case
 from schoolgate_dns.cache import Found, Key, key_of
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
@@ -52,7 +52,7 @@ class Desk(Protocol):
     """Somebody who gives out tickets."""
 
     def answer(self, ticket: Ticket, plain: Plain) -> None:
-        """Answer whoever holds a ticket."""
+        """Answer whoever holds a ticket, and count it."""
         ...
 
     def resume(self, ticket: Ticket, query: Query, found: Found | None) -> None:
@@ -64,15 +64,9 @@ class Desk(Protocol):
         ...
 
 
-class Question(NamedTuple):
-    """What is to be asked: a name in lower case, and what stands around it in the message."""
-
-    name: bytes
-    head: bytes  # behind the id
-    tail: bytes  # type and class
-    opt: bytes
-    key: Key
-    source: Query | bytes  # who first asked: the question, or the message it stands in
+# What is to be asked: a name in lower case, what stands around it (`asking.asked_in`), the key under which somebody
+# waits, and who asked first: the question, or the message it stands in.
+type Question = tuple[bytes, Around, Key, Query | bytes]
 
 
 class _Flight:
@@ -89,8 +83,8 @@ class _Flight:
 
     def asking(self, ident: bytes) -> Asking:
         """Return one of the questions in the form that the long way takes."""
-        spelt, question = self.questions[ident]
-        return Asking(ident + question.head + spelt + question.opt, ident, spelt)
+        spelt, (_, (head, _, opt), _, _) = self.questions[ident]
+        return Asking(ident + head + spelt + opt, ident, spelt)
 
 
 class QuickLookup:
@@ -130,8 +124,7 @@ class QuickLookup:
             if server is None:
                 return False
             self._waiting[key] = [done]
-            question = Question(query.name, *asked_in(query), key, query)
-            self._queues.setdefault(server, []).append(question)
+            self._queues.setdefault(server, []).append((query.name, asked_in(query), key, query))
         self._lookup.waiting += 1
         return True
 
@@ -139,18 +132,14 @@ class QuickLookup:
         """Return the upstream that names of nobody's own are asked of now; None where that must go the long way."""
         return self._upstreams.quick("")
 
-    def wait(self, key: Key, ticket: Ticket) -> bool:
-        """Let somebody wait for a question; return whether it is being asked already, else `put` must follow."""
-        self._lookup.waiting += 1
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            self._waiting[key] = [ticket]
-            return False
-        waiting.append(ticket)
-        return True
+    def is_asking(self, key: Key) -> bool:
+        """Whether somebody waits for a question already."""
+        return key in self._waiting
 
-    def put(self, server: Server, question: Question) -> None:
-        """Take a question that somebody waits for."""
+    def enlist(self, server: Server, question: Question, ticket: Ticket) -> None:
+        """Take a question for which nobody waits yet."""
+        self._waiting[question[2]] = [ticket]
+        self._lookup.waiting += 1
         queue = self._queues.get(server)
         if queue is None:
             queue = self._queues[server] = []
@@ -165,7 +154,7 @@ class QuickLookup:
             try:
                 self._flights.append(self._launch(server, queue))
             except OSError:
-                self._long_way([question.key for question in queue])
+                self._long_way([key for _, _, key, _ in queue])
         if self._timer is None and self._flights:
             self._timer = asyncio.get_running_loop().call_later(self._config.quick_timeout, self._late)
 
@@ -178,11 +167,11 @@ class QuickLookup:
             sock.connect((upstream.host, upstream.port))
             flight = _Flight(sock, server, time.monotonic())
             messages = []
-            spellings = random_case([question.name for question in queue])
+            spellings = random_case([name for name, *_ in queue])
             for question, spelling, ident in zip(queue, spellings, _idents(len(queue)), strict=True):
-                _, before, tail, opt, _, _ = question
+                begin, tail, opt = question[1]
                 spelt = spelling + tail
-                messages.append(ident + before + spelt + opt)
+                messages.append(ident + begin + spelt + opt)
                 flight.questions[ident] = spelt, question
             self._watched().register(sock, selectors.EVENT_READ, flight)
             self._volley.send(sock, messages)
@@ -235,8 +224,8 @@ class QuickLookup:
         return other_case or flight.forged >= _FORGERIES
 
     def _distrust(self, flight: _Flight) -> None:
-        for ident, (_, question) in flight.questions.items():
-            self._lookup.begin(question.key, Begun(flight.server, flight.asking(ident), None))
+        for ident, (_, (_, _, key, _)) in flight.questions.items():
+            self._lookup.begin(key, Begun(flight.server, flight.asking(ident), None))
         self._end(flight)
 
     def _told_plainly(self, flight: _Flight, reply: bytes, spelt: bytes, question: Question) -> bool:
@@ -245,20 +234,21 @@ class QuickLookup:
         if plain is None or (self._config.trust_ad and reply[3] & AD):
             return False
         del flight.questions[reply[:2]]
-        key = question.key
+        key = question[2]
         self._lookup.keep_plain(key, plain)
         waiting = self._waiting.pop(key)
         self._lookup.waiting -= len(waiting)
-        self._counters.cache(CacheOutcome.MISS, len(waiting))
         for waiter in waiting:
             if isinstance(waiter, tuple):
                 waiter[0].answer(waiter, plain)
             else:
+                self._counters.cache(CacheOutcome.MISS)
                 waiter(Found(answer_of(plain, self._config), self._lookup.second(), 0, stale=False))
         return True
 
     def _arrived(self, flight: _Flight, reply: bytes, spelt: bytes, question: Question) -> None:
         """Digest an answer and tell everybody."""
+        _, _, key, source = question
         asking = flight.asking(reply[:2])
         del flight.questions[reply[:2]]
         good = reply[2] & _QR_OPCODE_TC == _QR and reply[3] & 0xF in _GOOD
@@ -266,14 +256,14 @@ class QuickLookup:
         if good:
             self._upstreams.answered(flight.server, flight.sent)
         try:
-            answer = self._lookup.learn(query_of(question.source), reply, spelt) if good else None
+            answer = self._lookup.learn(query_of(source), reply, spelt) if good else None
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, and takes the long way
             self._recorder.fault("dns", error)
         if answer is None:
-            self._lookup.begin(question.key, Begun(flight.server, asking, reply))
-            self._long_way([question.key])
+            self._lookup.begin(key, Begun(flight.server, asking, reply))
+            self._long_way([key])
         else:
-            self._tell(question.key, answer)
+            self._tell(key, answer)
 
     def _end(self, flight: _Flight) -> None:
         """Close a flight; what is still unanswered takes the long way."""
@@ -281,7 +271,7 @@ class QuickLookup:
             return
         self._watched().unregister(flight.sock)
         flight.sock.close()
-        keys = [question.key for _, question in flight.questions.values()]
+        keys = [key for _, (_, _, key, _) in flight.questions.values()]
         flight.questions.clear()
         self._long_way(keys)
 

@@ -5,14 +5,13 @@ Names are counted, not kept: each is one bit in a bitmap (linear counting; Whang
 """
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
 
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.query import Query
 from schoolgate_dns.wire import Qtype
-from schoolgate_policy.suffix import registered_domain
+from schoolgate_policy.suffix import registered_domain, registered_name
 
 _BITS = 4096
 _MOST_PAIRS = 10_000  # of client and domain; about 10 MB
@@ -57,7 +56,9 @@ class Tunnels:
 
     def __init__(self, config: DnsConfig) -> None:
         self._config = config
-        self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
+        self._limit = config.tunnel_names or math.inf
+        self._windows: dict[tuple[str, str], _Window] = {}
+        self._older: dict[tuple[str, str], _Window] = {}
 
     def spend(self, client: str, query: Query, now: float) -> Budget:
         """Count a question that must go upstream, and say whether it may."""
@@ -74,14 +75,13 @@ class Tunnels:
         first, window.noted = not window.noted, True
         return Budget.SPENT_NOW if first else Budget.SPENT
 
-    def spend_plainly(self, client: str, host: str, name: bytes, now: float) -> bool:
+    def spend_plainly(self, client: str, name: bytes, labels: list[str], now: float) -> bool:
         """Count a question of an ordinary type where nothing can be spent yet; False: not counted, `spend` must see."""
-        domain = registered_domain(host)
-        limit = self._config.tunnel_names or math.inf
+        domain = registered_name(labels)
         if domain in self._config.tunnel_exempt:
             return True
         window = self._window(client, domain, now)
-        if window.asked >= limit or window.carriers:
+        if window.carriers or window.asked >= self._limit:
             return False
         window.add(name)
         return True
@@ -93,10 +93,13 @@ class Tunnels:
 
     def _window(self, client: str, domain: str, now: float) -> _Window:
         key = client, domain
-        window = self._windows.get(key)
+        window = self._windows.get(key) or self._older.pop(key, None)
         if window is None or now - window.started >= self._config.tunnel_seconds:
-            window = self._windows[key] = _Window(now)
-            if len(self._windows) > _MOST_PAIRS:
-                self._windows.popitem(last=False)
-        self._windows.move_to_end(key)
+            window = _Window(now)
+        if len(self._windows) >= _MOST_PAIRS // 2:
+            self._older, self._windows = (
+                self._windows,
+                {},
+            )  # those of nobody seen since the last time are forgotten
+        self._windows[key] = window
         return window

@@ -92,6 +92,7 @@ class UdpListener:
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling: asyncio.TimerHandle | None = None
         self._batch: batch.Batch | None = None
+        self._begun = False  # the express way knows of this batch
         if batch.available():
             wide = self._bound.is_unspecified
             self._batch = batch.Batch(sock, wide=wide)
@@ -126,6 +127,7 @@ class UdpListener:
         """Answer a batch; all of the fast path's time is spent in this loop."""
         fast = self._fast
         fast.tick()
+        self._begun = False
         lanes, data, lengths = fast.lanes.get, received.data, received.lengths
         if max(lengths) > batch.SLOT:
             data, lengths = b"", [2] * count  # rare and odd: one by one
@@ -170,6 +172,9 @@ class UdpListener:
             if body is not None:
                 return body
             envelope = received.envelope(place)
+            if not self._begun:
+                self._express.begin()
+                self._begun = True
             if self._express.take(message, lane, envelope):
                 return None
             return self._fast.respond(message, lane, partial(self._give, envelope))

@@ -144,9 +144,7 @@ class Index:
                 listed += ((list_name, mask),)
         return self._combine(found, listed, path) if found or listed else self._nothing
 
-    def _combine(
-        self, found: list[_Name], listed: tuple[tuple[str, int], ...], path: str | None
-    ) -> Hits:
+    def _combine(self, found: list[_Name], listed: tuple[tuple[str, int], ...], path: str | None) -> Hits:
         """Put together what is known of a host and the names above it, longest first, and of the lists it is on."""
         sure, maybe, service = self._everything, 0, None
         sharers: tuple[Service, ...] = ()

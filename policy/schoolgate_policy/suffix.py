@@ -36,14 +36,18 @@ def registrable_domain(name: str) -> str:
 
 def registered_domain(name: str) -> str:
     """Return the same for names in general; below a suffix that nobody listed, the last two labels."""
-    labels = name.rsplit(".", 2)
+    return registered_name(name.split("."))
+
+
+def registered_name(labels: list[str]) -> str:
+    """Return the same for a name in labels."""
     if len(labels) < 3:
-        return name
-    _, above, top = labels
-    last_two = f"{above}.{top}"
+        return ".".join(labels)
+    last_two = f"{labels[-2]}.{labels[-1]}"
     crowded = _crowded()
-    if last_two not in crowded and top not in crowded:
+    if last_two not in crowded and labels[-1] not in crowded:
         return last_two  # most names: found by two looks instead of twenty
+    name = ".".join(labels)
     domain = registrable_domain(name)
     if domain == name:
         return name if is_public_suffix(last_two) else last_two
