@@ -30,7 +30,7 @@ from schoolgate_policy.names import canonical_host
 from schoolgate_policy.trail import Narrator
 
 _MOST_ADDRESSES = 65_536  # remembered clients; a school has thousands
-_MOST_DECISIONS = 16_384  # remembered decisions of one profile: about 7 MB
+_MOST_DECISIONS = 8_192  # remembered decisions of one profile: about 3 MB
 _MOST_EXAMPLES = 4_096
 _LOOK_AHEAD = timedelta(days=14)
 _LOOK_AHEAD_STEPS = 200
