@@ -17,7 +17,7 @@ pin() { # output file, first line, further arguments
 }
 
 pin requirements/dev.txt 'Everything `make test` needs' --upgrade --group dev pyproject.toml
-pin requirements/run.txt 'Runtime packages' --constraint requirements/dev.txt pyproject.toml
+pin requirements/run.txt 'Runtime packages' --constraint requirements/dev.txt --extra sso --extra postgres pyproject.toml
 printf 'hatchling\neditables\n' >requirements/build.in
 pin requirements/build.txt 'What installs Schoolgate itself' --constraint requirements/dev.txt requirements/build.in
 rm requirements/build.in

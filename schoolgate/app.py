@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
     from schoolgate.request_queue import AskUrl
+    from schoolgate.sign_on import SignOn
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
     from schoolgate_exceptions.ports import BlockPage
@@ -97,12 +98,16 @@ def build_dns(around: Surroundings) -> Server:
 
     config = dns_config(around.settings)
     counters = DnsMetrics(around.metrics.registry)
-    return _Dns(DnsServer(config, around.store, around.recorder, counters, around.clock))
+    server = DnsServer(config, around.store, around.recorder, counters, around.clock)
+    counters.watch(server.upstreams_working)
+    return _Dns(server)
 
 
 def build_proxy(around: Surroundings) -> Server:
     """Put the web proxy together."""
+    from schoolgate.metrics_box import certificate_metrics
     from schoolgate.metrics_proxy import ProxyMetrics
+    from schoolgate_proxy.authority import certificate_files
     from schoolgate_proxy.config import ProxyConfig
     from schoolgate_proxy.server import ProxyServer
 
@@ -119,6 +124,7 @@ def build_proxy(around: Surroundings) -> Server:
         share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
+    certificate_metrics(around.metrics.registry, certificate_files(around.settings.state))
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
 
 
@@ -143,26 +149,32 @@ def _ask_url(settings: Settings) -> "AskUrl | None":
 def _lookup(around: Surroundings) -> "Resolve | None":
     """Return how the proxy looks names up: as the sinkhole does, or by the system where no upstream is set."""
     from schoolgate.lookup import UpstreamLookup
-    from schoolgate.metrics_dns import DnsMetrics
+    from schoolgate.metrics_dns import UpstreamMetrics
     from schoolgate_dns.upstream import Upstreams
 
+    counters = UpstreamMetrics(around.metrics.registry)
     if not around.settings.dns.upstreams:
         return None
-    return UpstreamLookup(Upstreams(dns_config(around.settings), DnsMetrics(around.metrics.registry)))
+    upstreams = Upstreams(dns_config(around.settings), counters)
+    counters.watch(upstreams.working)
+    return UpstreamLookup(upstreams)
 
 
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
+    from schoolgate.metrics_box import box_metrics
     from schoolgate.metrics_portal import PortalMetrics
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
 
     settings = around.settings.portal
     config = PortalConfig(settings.listen, _own_host(settings.url))
-    metrics = PortalMetrics(around.metrics.registry)
+    metrics = PortalMetrics(around.metrics.registry, around.store, around.clock)
+    box_metrics(around.metrics.registry, around.settings.state)
     service = _service(around)
+    sign_on = _sign_on(around.settings, service)
     server = PortalServer(
         config,
         around.store,
@@ -171,9 +183,23 @@ def build_portal(around: Surroundings) -> Server:
         around.clock,
         block_page(_ask_url(around.settings)),
         service,
+        sign_on.providers,
     )
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
-    return _Portal(server, service, JobRunner(service, metrics, around.recorder), around.settings, lists)
+    jobs = JobRunner(service, metrics, around.recorder)
+    return _Portal(server, service, jobs, around.settings, lists, sign_on)
+
+
+def _sign_on(settings: Settings, service: "Service") -> "SignOn":
+    from schoolgate.sign_on import sign_on
+
+    try:
+        return sign_on(settings, service)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CannotStart(f"sso.secret_file: {settings.sso.secret_file}: cannot be read: {reason}") from error
+    except (ImportError, ValueError) as error:
+        raise CannotStart(f"sso: {error}") from error
 
 
 def _service(around: Surroundings) -> "Service":
@@ -256,6 +282,7 @@ class _Portal:
     jobs: "JobRunner"
     settings: Settings
     lists: "ListRefresher"
+    sign_on: "SignOn"
 
     async def start(self) -> None:
         from schoolgate.request_queue import announce_first_account, portal_url
@@ -274,6 +301,7 @@ class _Portal:
         await self.jobs.stop()
         await self.lists.stop()
         await self.server.stop()
+        self.sign_on.close()
         self.service.close()
 
     def listening(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from schoolgate.commands import (
     audit,
     catalogue,
     demo,
+    firewall,
     history,
     lists,
     parts,
@@ -47,6 +48,7 @@ policy.app.command("migrate")(history.migrate)
 policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(firewall.app, name="firewall")
 app.add_typer(requests.app, name="requests")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")

@@ -1,15 +1,18 @@
 """One decision shown with everything that led to it, to people and to programs."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from schoolgate_policy.decision import Attempt, Decision, Reason
+from schoolgate_policy.decision import Attempt, Decision, Reason, Step
+from schoolgate_policy.engine import Engine
 from schoolgate_policy.errors import SchoolgateError
 from schoolgate_policy.model import Policy
 from schoolgate_policy.names import parse_address
+from schoolgate_policy.shown import judge_shown
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BARE_IPV6 = re.compile(r"[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
@@ -36,6 +39,20 @@ def parse_question(url: str, address: str, at: str, policy: Policy) -> Attempt:
         raise InvalidQuestion(f"--from: `{address}` is not an IP address") from None
     host, path = _split_url(url)
     return Attempt(client, host, parse_instant(at, policy.school.timezone), path)
+
+
+def explain(engine: Engine, attempt: Attempt) -> tuple[Attempt, Decision]:
+    """Judge a question with its trail; where the URL holds a blocked one (an archive, a translator), judge that."""
+    decision = engine.explain(attempt)
+    if decision.blocked or not decision.open_tls or attempt.path is None:
+        return attempt, decision
+    shown = judge_shown(engine, attempt, decision, attempt.path)
+    if shown is None:
+        return attempt, decision
+    inner = engine.explain(shown.attempt)
+    because = f"{decision.host} itself is allowed, and shows {inner.host} ({shown.technique})"
+    step = Step("embedded", "", matched=True, because=because)
+    return shown.attempt, replace(inner, considered=(step, *inner.considered))
 
 
 def _split_url(url: str) -> tuple[str, str | None]:

@@ -1,13 +1,14 @@
-"""Every metric of Schoolgate, in one place.
+"""The metrics that every process has; those of single parts stand beside this file.
 
 Prefix `schoolgate_`, base units, labels from closed sets only: never an address, a host, a user or a URL. Each process
-has a registry of its own. Methods that count never raise.
+has a registry of its own. Methods that count never raise. docs/metrics.md is made from all of them.
+
+What is counted begins at 0 for every set of labels that matters (`increase()` does not see a first event that brings
+its series along).
 """
 
 import platform
-import time
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,138 +21,166 @@ from prometheus_client import (
 )
 
 from schoolgate import __version__
-from schoolgate_policy.decision import Attempt, Decision, Point
-from schoolgate_policy.lists.spec import ListStatus, Standing
+from schoolgate.metrics_live import Live, LiveMetrics, one
+from schoolgate_policy.decision import Attempt, Decision, Point, Reason, Verdict
 from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique_table import weight
 
 # A second series for each counter would be of use to nobody here.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
 
-FAULT_AREAS = frozenset({"dns", "proxy", "portal", "upstream", "policy", "record", "block_page"})
+FAULT_AREAS = frozenset(
+    {"dns", "proxy", "portal", "upstream", "policy", "record", "block_page", "events", "jobs", "other"}
+)
+EVENT_STAGES = ("sender", "receiver")
 RELOAD_RESULTS = ("accepted", "rejected")
 _TECHNIQUES = frozenset(Technique)
+_VERDICTS = (
+    *((Verdict.ALLOW, why) for why in (Reason.ALWAYS_ALLOW, Reason.EXCEPTION, Reason.RULE, Reason.OTHERWISE)),
+    *((Verdict.BLOCK, why) for why in Reason if why is not Reason.ALWAYS_ALLOW),
+)
+_POINTS = {"dns": Point.DNS, "proxy": Point.PROXY}  # the parts that decide
+NO_CATEGORY = "none"
 
 
-def _age(since: float) -> float:
-    return max(0.0, time.time() - since)
+def kind_of(technique: str) -> str:
+    """Tell what people do (`attempt`) from what ordinary devices send by themselves (`background`)."""
+    return "attempt" if weight(technique) else "background"
 
 
 class Metrics:
     """The metrics that every process has."""
 
-    def __init__(self, component: str) -> None:
+    def __init__(self, component: str, workers: int = 1) -> None:
+        self.component = component
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         build = Info("schoolgate_build", "Which Schoolgate this is.", registry=registry)
         build.info({"version": __version__, "python": platform.python_version(), "component": component})
-        self.decisions = Counter(
+        Gauge(
+            "schoolgate_workers", "Processes that this part is to have, by the settings.", registry=registry
+        ).set(workers)
+        self.faults = Counter(
+            "schoolgate_faults", "Failures of ours that ended in a block.", ["area"], registry=registry
+        )
+        for area in FAULT_AREAS:
+            self.faults.labels(area)
+        self._count_metrics()
+        self._policy_metrics()
+
+    def _count_metrics(self) -> None:
+        self._decisions = Counter(
             "schoolgate_decisions",
             "Verdicts that were acted upon.",
             ["point", "network", "verdict", "reason"],
-            registry=registry,
+            registry=self.registry,
         )
-        self.attempts = Counter(
-            "schoolgate_attempts",
-            "Known ways round the filter that were seen; some of them ordinary devices do by themselves.",
-            ["technique", "network"],
-            registry=registry,
+        self._blocks = Counter(
+            "schoolgate_blocks",
+            "Verdicts to block, by what kind of site it was.",
+            ["point", "network", "category"],
+            registry=self.registry,
         )
-        self.errors = Counter(
-            "schoolgate_errors", "Failures of ours that ended in a block.", ["area"], registry=registry
+        self._attempts = Counter(
+            "schoolgate_circumvention_attempts",
+            "Known ways round the filter that were seen, each sighting.",
+            ["technique", "kind", "network"],
+            registry=self.registry,
         )
-        self.log_lines_dropped = Gauge(
-            "schoolgate_log_lines_dropped",
-            "Log lines lost since the start, as stderr took no more.",
-            registry=registry,
+        self.events_dropped = Counter(
+            "schoolgate_events_dropped",
+            "Events lost on their way to the portal, where they were sent or where they were read.",
+            ["stage"],
+            registry=self.registry,
         )
-        self._policy_metrics()
-        for area in FAULT_AREAS:
-            self.errors.labels(area)
+        for stage in EVENT_STAGES:
+            self.events_dropped.labels(stage)
+        self._decided: dict[tuple[str, str, str, str], Counter] = {}
 
     def _policy_metrics(self) -> None:
         registry = self.registry
-        self.policy_info = Gauge(
+        self._policy_info = Gauge(
             "schoolgate_policy_info", "The policy in force.", ["version"], registry=registry
         )
-        self.policy_current = Gauge(
+        self._policy_current = Gauge(
             "schoolgate_policy_current",
             "1 where the policy in force is what policy.yaml says; 0 where that was refused and an older one holds.",
             registry=registry,
         )
-        self.reloads = Counter(
+        self._reloads = Counter(
             "schoolgate_policy_reloads",
             "Changes of policy.yaml that were read.",
             ["result"],
             registry=registry,
         )
-        self.reload_success = Gauge(
-            "schoolgate_policy_last_success_timestamp_seconds",
-            "When a policy was last accepted.",
-            registry=registry,
-        )
-        self.list_names = Gauge(
-            "schoolgate_list_names",
-            "Hosts and pages on a list; 0 where it was not supplied or not fetched yet.",
-            ["list"],
-            registry=registry,
-        )
-        self.list_age = Gauge(
-            "schoolgate_list_age_seconds",
-            "Time since the content of a list was changed or confirmed.",
-            ["list"],
-            registry=registry,
-        )
-        self.list_current = Gauge(
-            "schoolgate_list_current",
-            "1 where a list is what its source brings; 0 where that was refused, or there is none.",
-            ["list"],
+        self._loaded = Gauge(
+            "schoolgate_policy_loaded_timestamp_seconds",
+            "When the policy in force was accepted.",
             registry=registry,
         )
         for result in RELOAD_RESULTS:
-            self.reloads.labels(result)
+            self._reloads.labels(result)
+
+    def watch_log(self, dropped: Callable[[], int]) -> None:
+        """Show how many log lines were lost."""
+        about = "Log lines lost, as stderr took no more."
+        read = lambda: one(dropped())  # noqa: E731 - one expression
+        LiveMetrics(self.registry, [Live("schoolgate_log_lines_dropped", about, read, counter=True)])
 
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Count one verdict."""
-        self.decisions.labels(attempt.point, decision.network, decision.verdict, decision.reason).inc()
+        self._count(attempt.point, decision, 1)
 
-    def repeated(self, point: Point, batch: Iterable[tuple[str, Decision, int]]) -> None:
-        """Count verdicts that were given again and again."""
-        totals: dict[tuple[str, str, str], int] = {}
-        for _, decision, times in batch:
-            labels: tuple[str, str, str] = decision.network, decision.verdict, decision.reason
-            totals[labels] = totals.get(labels, 0) + times
-        for labels, times in totals.items():
-            self.decisions.labels(point, *labels).inc(times)
+    def repeated(
+        self,
+        point: Point,
+        tally: Mapping[tuple[str, str, str, str, str], int],
+        rows: Iterable[tuple[str, Decision, int]] = (),
+    ) -> None:
+        """Count verdicts given again and again: some by (network, verdict, reason, …), some one by one."""
+        for (network, verdict, reason, _, category), times in tally.items():
+            self._add(point, (network, verdict, reason), category, times)
+        for _, decision, times in rows:
+            self._count(point, decision, times)
+
+    def _count(self, point: Point, decision: Decision, times: int) -> None:
+        labels = decision.network, decision.verdict, decision.reason
+        self._add(point, labels, decision.category or "", times)
+
+    def _add(self, point: Point, labels: tuple[str, str, str], category: str, times: int) -> None:
+        key = point, *labels
+        series = self._decided.get(key)
+        if series is None:  # finding it anew each time costs more than counting
+            series = self._decided[key] = self._decisions.labels(*key)
+        series.inc(times)
+        if labels[1] == Verdict.BLOCK:
+            self._blocks.labels(point, labels[0], category or NO_CATEGORY).inc(times)
 
     def technique(self, technique: str, network: str) -> None:
         """Count one sighting of a way round the filter; an unknown one counts as `other`."""
-        self.attempts.labels(technique if technique in _TECHNIQUES else "other", network).inc()
+        known = technique if technique in _TECHNIQUES else "other"
+        self._attempts.labels(known, kind_of(known), network).inc()
 
     def fault(self, area: str) -> None:
         """Count one failure of ours; an unknown area counts as `other`."""
-        self.errors.labels(area if area in FAULT_AREAS else "other").inc()
+        self.faults.labels(area if area in FAULT_AREAS else "other").inc()
 
-    def policy_accepted(self, version: str) -> None:
+    def policy_accepted(self, version: str, networks: Iterable[str] = ()) -> None:
         """Note that a policy came into force."""
-        self.reloads.labels("accepted").inc()
-        self.policy_info.clear()
-        self.policy_info.labels(version).set(1)
-        self.policy_current.set(1)
-        self.reload_success.set_to_current_time()
-
-    def lists_read(self, lists: Iterable[ListStatus]) -> None:
-        """Note what the lists of the policy in force hold, and how old they are."""
-        for gauge in (self.list_names, self.list_age, self.list_current):
-            gauge.clear()
-        for status in lists:
-            name = f"locked:{status.spec.name}" if status.spec.locked else status.spec.name
-            self.list_names.labels(name).set(status.names)
-            self.list_current.labels(name).set(status.standing is Standing.IN_USE)
-            if status.dated is not None:
-                self.list_age.labels(name).set_function(partial(_age, status.dated.timestamp()))
+        self._reloads.labels("accepted").inc()
+        self._policy_info.clear()
+        self._policy_info.labels(version).set(1)
+        self._policy_current.set(1)
+        self._loaded.set_to_current_time()
+        point = _POINTS.get(self.component)
+        for network in networks if point else ():
+            for verdict, reason in _VERDICTS:
+                self._decisions.labels(point, network, verdict, reason)
+            for technique in Technique:
+                self._attempts.labels(technique, kind_of(technique), network)
 
     def policy_rejected(self) -> None:
         """Note that policy.yaml was refused, and an older policy stays in force."""
-        self.reloads.labels("rejected").inc()
-        self.policy_current.set(0)
+        self._reloads.labels("rejected").inc()
+        self._policy_current.set(0)

@@ -1,34 +1,72 @@
 """What the portal counts (`schoolgate_exceptions.ports.PortalCounters`) and what waits in its queue, as metrics."""
 
+from datetime import UTC, datetime, time, timedelta
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from schoolgate.metrics_live import Live, LiveMetrics, Values, one
 from schoolgate_exceptions.overview import Overview
+from schoolgate_exceptions.queue import is_school_day
+from schoolgate_exceptions.workflow import OPEN
+from schoolgate_policy.model import Policy
+from schoolgate_policy.ports import Clock, PolicySource
+
+JOB_RESULTS = ("done", "failed")
+_LOOK_BACK = 400  # days; who has waited for longer has waited for long
 
 
 class PortalMetrics:
     """Counts what the portal shows and does; never a host, a name or an address."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, source: PolicySource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._oldest: datetime | None = None
         self._pages = Counter(
             "schoolgate_portal_pages", "Pages shown.", ["page", "status"], registry=registry
         )
         self._jobs = Counter(
             "schoolgate_portal_jobs", "Jobs run by the clock.", ["job", "result"], registry=registry
         )
-        self._waiting = Gauge(
-            "schoolgate_access_requests", "Requests that wait for somebody.", ["state"], registry=registry
-        )
-        self._oldest = Gauge(
-            "schoolgate_oldest_request_timestamp_seconds",
-            "When the request that has waited longest was made; 0: none waits.",
+        self._job_done = Gauge(
+            "schoolgate_portal_job_success_timestamp_seconds",
+            "When a job run by the clock last did what it is for.",
+            ["job"],
             registry=registry,
         )
+        self._waiting = Gauge(
+            "schoolgate_requests_waiting", "Requests that wait for somebody.", ["state"], registry=registry
+        )
         self._unwritten = Gauge(
-            "schoolgate_unwritten_requests",
+            "schoolgate_requests_unwritten",
             "Decided requests that policy.yaml could not be changed for.",
             registry=registry,
         )
-        self._letters = Gauge("schoolgate_letters_waiting", "Letters not yet sent.", registry=registry)
+        self._letters = Gauge(
+            "schoolgate_outbox_letters", "Letters that have still to go out.", registry=registry
+        )
+        LiveMetrics(registry, self._live())
+        for state in OPEN:
+            self._waiting.labels(_label(state))
+
+    def _live(self) -> tuple[Live, ...]:
+        return (
+            Live(
+                "schoolgate_request_oldest_age_seconds",
+                "How long ago the request that has waited longest was made; 0: none waits.",
+                self._age,
+            ),
+            Live(
+                "schoolgate_request_oldest_school_seconds",
+                "How much of that was on days on which the school is open (86400 for each whole day).",
+                self._school_age,
+            ),
+            Live(
+                "schoolgate_school_day",
+                "1 on days on which the school is open, from midnight to midnight.",
+                self._school_day,
+            ),
+        )
 
     def page(self, page: str, status: int) -> None:
         """Count one page."""
@@ -36,12 +74,49 @@ class PortalMetrics:
 
     def job(self, job: str, result: str) -> None:
         """Count one run of a job: `done` or `failed`."""
+        if result == "done":
+            self._job_done.labels(job).set_to_current_time()
         self._jobs.labels(job, result).inc()
+        for either in JOB_RESULTS:
+            self._jobs.labels(job, either)
 
     def queue(self, overview: Overview) -> None:
         """Show what waits."""
         for state, count in overview.waiting.items():
-            self._waiting.labels(state.value.replace(" ", "_")).set(count)
-        self._oldest.set(overview.oldest.created_at.timestamp() if overview.oldest else 0)
+            self._waiting.labels(_label(state)).set(count)
+        self._oldest = overview.oldest.created_at if overview.oldest else None
         self._unwritten.set(len(overview.with_problems))
         self._letters.set(overview.letters_waiting)
+
+    def _age(self) -> Values:
+        return one((self._clock() - self._oldest).total_seconds() if self._oldest else 0)
+
+    def _school_age(self) -> Values:
+        policy = self._source.engine.policy
+        return one(school_time(policy, self._oldest, self._clock()).total_seconds() if self._oldest else 0)
+
+    def _school_day(self) -> Values:
+        policy = self._source.engine.policy
+        return one(is_school_day(policy, self._clock().astimezone(policy.calendar.zone).date()))
+
+
+def school_time(policy: Policy, since: datetime, now: datetime) -> timedelta:
+    """Return how much of `[since, now)` lies on school days, which count from midnight to midnight.
+
+    So what comes on a Friday at three has waited for one day on the Monday at three. At most 400 days are looked at.
+    """
+    zone = policy.calendar.zone
+    total, day = timedelta(), max(since, now - timedelta(days=_LOOK_BACK)).astimezone(zone).date()
+    while day <= now.astimezone(zone).date():
+        if is_school_day(policy, day):
+            begins, ends = (
+                datetime.combine(one_day, time(), zone).astimezone(UTC)
+                for one_day in (day, day + timedelta(days=1))
+            )
+            total += max(timedelta(), min(now, ends) - max(since, begins))
+        day += timedelta(days=1)
+    return total
+
+
+def _label(state: str) -> str:
+    return str(state).replace(" ", "_")

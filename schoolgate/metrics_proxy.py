@@ -16,7 +16,7 @@ class ProxyMetrics:
             "schoolgate_proxy_connections", "Client connections taken in.", ["listener"], registry=registry
         )
         self._open = Gauge(
-            "schoolgate_proxy_connections_open",
+            "schoolgate_proxy_open_connections",
             "Client connections open now.",
             ["listener"],
             registry=registry,
@@ -34,15 +34,15 @@ class ProxyMetrics:
             registry=registry,
         )
         self._relayed_time = Counter(
-            "schoolgate_proxy_relayed_connection_seconds",
+            "schoolgate_proxy_relayed_seconds",
             "How long connections that were passed on unread lasted, together.",
             ["network"],
             registry=registry,
         )
         self._turned_away = Counter(
             "schoolgate_proxy_connections_turned_away",
-            "Connections closed unjudged: a client had too many, there were too many, nothing came in time.",
-            ["why"],
+            "Connections closed unjudged.",
+            ["cause"],
             registry=registry,
         )
         self._answers = Counter(
@@ -53,10 +53,21 @@ class ProxyMetrics:
         )
         self._failures = Counter(
             "schoolgate_proxy_upstream_failures",
-            "Upstreams that could not be used.",
-            ["why"],
+            "Sites that could not be reached, or were refused by us for their address or certificate.",
+            ["problem"],
             registry=registry,
         )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let every series of a closed set begin at 0."""
+        for listener in ("explicit", "transparent"):
+            self._child(self._connections, listener)
+            self._child(self._open, listener)
+        for cause in ("client", "full", "late"):
+            self._child(self._turned_away, cause)
+        for problem in ("name", "address", "connect", "certificate"):
+            self._child(self._failures, problem)
 
     def _child[M: (Counter, Gauge)](self, metric: M, *labels: str) -> M:
         """Return the metric for these labels, remembered: finding it costs more than counting."""
@@ -86,7 +97,7 @@ class ProxyMetrics:
 
     def connection_turned_away(self, why: str) -> None:
         """Count a connection closed unjudged."""
-        self._turned_away.labels(why).inc()
+        self._child(self._turned_away, why).inc()
 
     def request_answered(self, network: str, status: int) -> None:
         """Count a request that the proxy answered itself."""
@@ -94,4 +105,4 @@ class ProxyMetrics:
 
     def upstream_failed(self, why: str) -> None:
         """Count an upstream that could not be used."""
-        self._failures.labels(why).inc()
+        self._child(self._failures, why).inc()

@@ -12,13 +12,16 @@ from typing import Protocol
 import structlog
 
 from schoolgate import preflight, systemd
+from schoolgate.events.sender import SOCKET, EventSender
 from schoolgate.health import HealthServer
 from schoolgate.logs import LineWriter
 from schoolgate.metrics import Metrics
+from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.policy_events import PolicyEvents, history_keeper
 from schoolgate.record import MetricsRecorder
 from schoolgate.settings import Endpoint, Settings
 from schoolgate_policy.errors import SchoolgateError
+from schoolgate_policy.model import Recorded
 from schoolgate_policy.ports import Clock
 from schoolgate_policy.store import PolicyStore
 
@@ -93,18 +96,30 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    metrics = Metrics(part.name)
-    metrics.log_lines_dropped.set_function(lambda: writer.dropped)
+    metrics = Metrics(part.name, getattr(getattr(settings, part.name, None), "workers", 1))
+    metrics.watch_log(lambda: writer.dropped)
     _make_state(settings.state)
-    keep = history_keeper(policy, settings.state) if part.keeps_history else None
-    store = PolicyStore(policy, settings.state, PolicyEvents(metrics, keep))
-    recorder = MetricsRecorder(metrics)
+    events = EventSender(
+        settings.state / SOCKET,
+        part.name,
+        everything=lambda: store.engine.policy.privacy.record is Recorded.EVERYTHING,
+        lost=metrics.events_dropped.labels("sender").inc,
+    )
+    keep = [history_keeper(policy, settings.state)] if part.keeps_history else []
+    store = PolicyStore(
+        policy,
+        settings.state,
+        PolicyEvents(metrics, *keep, lambda version: events.bell("policy", version)),
+    )
+    PolicyMetrics(metrics.registry, store, utc_now)
+    recorder = MetricsRecorder(metrics, events)
     around = Surroundings(settings, store, metrics, recorder, utc_now)
     server = part.build(around)
     health = HealthServer(metrics.registry, {"listening": lambda: None if server.listening() else "no"})
     try:
         gc.collect()
         gc.freeze()  # what is there now stays: looking through it again and again would only cost time
+        events.start()
         await _start(part, server, health, getattr(settings.metrics, part.name))
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, store.reload))
         tasks = [
@@ -122,6 +137,7 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
         await asyncio.gather(*tasks, ended, return_exceptions=True)
     finally:
         await _end(server, health)
+        events.stop()
     _log.info(f"{part.name}.stopped")
 
 

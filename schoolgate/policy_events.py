@@ -19,18 +19,17 @@ _SHOWN = 20  # issues in one log line
 class PolicyEvents:
     """Notes every policy that came into force, and every one that was refused."""
 
-    def __init__(self, metrics: Metrics, keep: Callable[[str], None] | None = None) -> None:
-        """`keep` is told the version of each policy that came into force."""
+    def __init__(self, metrics: Metrics, *keep: Callable[[str], None]) -> None:
+        """Each `keep` is told the version of each policy that came into force."""
         self._metrics = metrics
         self._keep = keep
 
     def policy_loaded(self, policy: Policy, issues: tuple[PolicyIssue, ...]) -> None:
         """Note that a policy is in force from now on."""
-        self._metrics.policy_accepted(policy.version)
-        self._metrics.lists_read(policy.list_status)
+        self._metrics.policy_accepted(policy.version, policy.networks)
         _log.info("policy.loaded", version=policy.version, warnings=[str(issue) for issue in issues[:_SHOWN]])
-        if self._keep is not None:
-            self._keep(policy.version)
+        for keep in self._keep:
+            keep(policy.version)
 
     def policy_rejected(self, issues: tuple[PolicyIssue, ...], *, kept: str | None) -> None:
         """Note that a file was refused, with the line and column of each mistake."""

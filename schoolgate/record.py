@@ -4,26 +4,31 @@ A recorder never raises and never waits: recording must not delay or change what
 """
 
 import logging
+import time
 from collections.abc import Sequence
 
 import structlog
 
+from schoolgate.events.sender import EventSender, Tally
 from schoolgate.metrics import Metrics
-from schoolgate_policy.decision import Attempt, Decision, Point
+from schoolgate_policy.decision import Attempt, Decision, Point, Verdict
 
 _log = structlog.get_logger()
 
 
 class MetricsRecorder:
-    """The `Recorder` of `schoolgate_policy.ports`: counts, and names people only in the debug log."""
+    """The `Recorder` of `schoolgate_policy.ports`: counts, tells the portal, names people only in the debug log."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, events: EventSender | None = None) -> None:
         self._metrics = metrics
+        self._events = events
 
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Record one verdict that was acted upon."""
         try:
             self._metrics.decision(attempt, decision)
+            if self._events is not None:
+                self._events.decision(attempt, decision)
             _log.debug(
                 f"{attempt.point}.decided",
                 verdict=decision.verdict,
@@ -40,7 +45,11 @@ class MetricsRecorder:
     def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
         """Record verdicts that were acted upon again and again."""
         try:
-            self._metrics.repeated(point, batch)
+            everything = self._events is not None and self._events.wants_everything
+            tally, rows = _tally(batch, everything=everything)
+            self._metrics.repeated(point, tally, rows)
+            if self._events is not None:
+                self._events.repeated(point, tally, rows, time.time())
             if not _log.is_enabled_for(logging.DEBUG):
                 return
             for address, decision, times in batch:
@@ -62,6 +71,8 @@ class MetricsRecorder:
         """Record that a known way round the filter was seen."""
         try:
             self._metrics.technique(technique, network)
+            if self._events is not None:
+                self._events.technique(technique, network, address, host)
             _log.debug("attempt.seen", technique=technique, network=network, address=address, host=host)
         except Exception as error:  # noqa: BLE001 - see the module's rule
             self.fault("record", error)
@@ -70,10 +81,30 @@ class MetricsRecorder:
         """Record a failure of ours that ended in a block; the log names the kind of error, not whom it met."""
         try:
             self._metrics.fault(area)
+            if self._events is not None:
+                self._events.fault(area, error)
             _log.error(f"{area}.failed", error=type(error).__name__, where=_where(error))
             _log.debug("fault.details", area=area, exc_info=error)
         except Exception:  # noqa: BLE001 - there is nobody left to tell
             return
+
+
+def _tally(
+    batch: Sequence[tuple[str, Decision, int]], *, everything: bool
+) -> tuple[Tally, list[tuple[str, Decision, int]]]:
+    """Split a batch into what is only counted, and what a row is kept of. The only loop over all of it."""
+    tally: dict[tuple[str, str, str, str, str], int] = {}
+    rows = []
+    for one in batch:
+        _, decision, times = one
+        if everything or decision.verdict is Verdict.BLOCK:
+            rows.append(one)
+            continue
+        key = (
+            decision.network, decision.verdict, decision.reason, decision.service or "", decision.category or "",
+        )  # fmt: skip
+        tally[key] = tally.get(key, 0) + times
+    return tally, rows
 
 
 def _where(error: Exception) -> str:

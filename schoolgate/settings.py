@@ -84,6 +84,22 @@ def _parse_zone(text: object) -> object:
     return canonical_host(text) if isinstance(text, str) else text
 
 
+def _parse_issuer(text: object) -> object:
+    """Read the address of a sign-in provider; without TLS only on this machine."""
+    if isinstance(text, str) and text and not re.match(r"https://[^/\s]+|http://(127\.|localhost)", text):
+        raise ValueError(f"`{text}` is no issuer, such as https://accounts.google.com")
+    return text
+
+
+def _parse_role(text: object) -> object:
+    from schoolgate_exceptions.roles import Role  # noqa: PLC0415 - only who maps groups loads it
+
+    known = [role.value for role in Role if role not in {Role.SYSTEM, Role.DEPUTY}]  # a deputy has dates
+    if text not in known:
+        raise ValueError(f"`{text}` is no role; available: {', '.join(known)}")
+    return text
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -115,6 +131,7 @@ type Address = Annotated[str, BeforeValidator(_parse_address)]
 type Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_range)]
 type Zone = Annotated[str, BeforeValidator(_parse_zone)]
 type Port = Annotated[int, Field(ge=0, le=65535)]
+type RoleName = Annotated[str, BeforeValidator(_parse_role)]
 type Workers = Annotated[int, Field(ge=1, le=64)]  # processes that share the addresses; one a core is plenty
 
 
@@ -166,6 +183,29 @@ class PortalSettings(_Section):
     url: Annotated[str, BeforeValidator(_parse_url)] = ""  # empty: http:// and `listen`
 
 
+class SsoSettings(_Section):
+    """`[sso]`: signing in with the school's own accounts; without an issuer there are only passwords."""
+
+    name: Annotated[str, Field(pattern=r"^[^\W_][\w .&-]{0,39}$")] = "School account"  # on the button
+    issuer: Annotated[str, BeforeValidator(_parse_issuer)] = ""
+    client_id: str = ""
+    secret_file: Path | None = None
+    domain: str = ""  # what addresses must end in
+    groups_claim: str = "groups"
+    # What the provider calls a group, and the roles of who is in it. None: roles are given in the portal.
+    groups: Annotated[
+        dict[str, Annotated[tuple[RoleName, ...], BeforeValidator(_split), Field(min_length=1)]],
+        BeforeValidator(_split_pairs),
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "SsoSettings":
+        needed = {"client_id": self.client_id, "secret_file": self.secret_file, "domain": self.domain}
+        if self.issuer and (missing := [f"sso.{key}" for key, value in needed.items() if not value]):
+            raise ValueError(f"sso.issuer: signing in there needs {', '.join(missing)} as well")
+        return self
+
+
 class DatabaseSettings(_Section):
     """`[database]`: where requests, accounts and the audit are kept."""
 
@@ -195,6 +235,19 @@ class MetricsSettings(_Section):
     dns: ListenAt = Endpoint("127.0.0.1", 9153)
     proxy: ListenAt = Endpoint("127.0.0.1", 9154)
     portal: ListenAt = Endpoint("127.0.0.1", 9155)
+    firewall: ListenAt = Endpoint("127.0.0.1", 9156)
+
+
+class FirewallSettings(_Section):
+    """`[firewall]`: what the ruleset must know besides policy, ports and `[interfaces]`."""
+
+    ntp: Literal["box", "allow", "refuse"] = "box"  # box: whoever is asked for the time, the box answers
+    # Interfaces of no filtered network that may use and cross the box, such as one for management.
+    trusted: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    admin: Annotated[
+        tuple[Range, ...], BeforeValidator(_split)
+    ] = ()  # who may use SSH from a filtered network
+    masquerade: bool = True  # what passes leaves with the box's own IPv4 address
 
 
 class LogSettings(_Section):
@@ -212,10 +265,12 @@ class Settings(_Section):
     dns: DnsSettings = DnsSettings()
     proxy: ProxySettings = ProxySettings()
     portal: PortalSettings = PortalSettings()
+    sso: SsoSettings = SsoSettings()
     database: DatabaseSettings = DatabaseSettings()
     mail: MailSettings = MailSettings()
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
+    firewall: FirewallSettings = FirewallSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -224,6 +279,12 @@ class Settings(_Section):
             raise ValueError("dns.workers: several processes need a port to share; dns.listen says 0")
         if self.proxy.workers > 1 and not self.proxy.explicit.port:
             raise ValueError("proxy.workers: several processes need a port to share; proxy.explicit says 0")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_way_back(self) -> "Settings":
+        if self.sso.issuer and not self.portal.url:
+            raise ValueError("sso.issuer: people are sent back to portal.url, which is not set")
         return self
 
     def of_worker(self, part: Literal["dns", "proxy"], number: int) -> "Settings":
@@ -244,6 +305,7 @@ class Settings(_Section):
             "metrics.dns": self.metrics.dns,
             "metrics.proxy": self.metrics.proxy,
             "metrics.portal": self.metrics.portal,
+            "metrics.firewall": self.metrics.firewall,
         }
         seen: dict[Endpoint, str] = {}
         for key, endpoint in named.items():

@@ -43,6 +43,9 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.envi
         (document.get("dns"), "upstream_ca"),
         (document.get("dns"), "cookie_secret"),
         (document.get("mail"), "password_file"),
+        (document.get("portal"), "certificate"),
+        (document.get("portal"), "key"),
+        (document.get("sso"), "secret_file"),
     ):
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str(source.parent / section[key])

@@ -7,7 +7,7 @@ import asyncio
 import socket
 
 from schoolgate_dns.asking import Asking
-from schoolgate_dns.ports import DnsCounters
+from schoolgate_dns.ports import UpstreamCounters
 from schoolgate_dns.upstream_address import Upstream
 
 _FORGERIES = 20  # so many wrong datagrams are an attack, which might also crowd out the true answer
@@ -15,7 +15,7 @@ _LARGEST = 65_535
 
 
 async def over_udp(
-    upstream: Upstream, asking: Asking, patience: float, counters: DnsCounters
+    upstream: Upstream, asking: Asking, patience: float, counters: UpstreamCounters
 ) -> bytes | None:
     """Return the answer; None where only TCP can vouch for it: wrong letter case, or a flood of forgeries.
 
@@ -34,7 +34,7 @@ async def over_udp(
 class _Waiting:
     """Waits on one socket; callbacks rather than coroutines, because this runs for every question."""
 
-    def __init__(self, sock: socket.socket, asking: Asking, counters: DnsCounters) -> None:
+    def __init__(self, sock: socket.socket, asking: Asking, counters: UpstreamCounters) -> None:
         self._sock = sock
         self._asking = asking
         self._counters = counters

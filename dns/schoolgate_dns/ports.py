@@ -41,8 +41,20 @@ class Limit(StrEnum):
     TUNNEL = "tunnel"
 
 
-class DnsCounters(Protocol):
-    """Counts; every method must return at once and never raise."""
+class UpstreamCounters(Protocol):
+    """Counts what comes of asking other resolvers; every method must return at once and never raise."""
+
+    def upstream(self, outcome: UpstreamOutcome, seconds: float, times: int = 1) -> None:
+        """Count exchanges with one upstream, and how long each took."""
+        ...
+
+    def forged(self) -> None:
+        """Count one datagram from an upstream's address that answers nothing we asked (RFC 5452)."""
+        ...
+
+
+class DnsCounters(UpstreamCounters, Protocol):
+    """Counts what the sinkhole does; every method must return at once and never raise."""
 
     def query(self, transport: Transport, rcode: str, times: int = 1) -> None:
         """Count answered queries; `rcode` is an IANA name such as `NOERROR`, `OTHER` for one without."""
@@ -54,14 +66,6 @@ class DnsCounters(Protocol):
 
     def cache(self, outcome: CacheOutcome, times: int = 1) -> None:
         """Count looks into the cache."""
-        ...
-
-    def upstream(self, outcome: UpstreamOutcome, seconds: float, times: int = 1) -> None:
-        """Count exchanges with one upstream, and how long each took."""
-        ...
-
-    def forged(self) -> None:
-        """Count one datagram from an upstream's address that answers nothing we asked (RFC 5452)."""
         ...
 
     def limited(self, limit: Limit) -> None:

@@ -41,15 +41,13 @@ from schoolgate_policy.decision import Attempt, Point, Reason
 from schoolgate_policy.names import suffixes
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_policy.safe_search import enforcement
-from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique import BY_CATEGORY, Technique
 
 __all__ = ["Asker", "Outcome", "Resolver"]
 
 type Outcome = bytes | Coroutine[Any, Any, bytes] | None
 
 _HINFO = b"\x07RFC8482\x00"
-# A blocked name of these categories of the shipped catalogue is a device looking for another resolver.
-_TECHNIQUES = {"doh": Technique.DOH, "private-relay": Technique.PRIVATE_RELAY}
 _META = range(128, 255)  # RFC 6895 section 3.1: transfers and other queries that are not for data
 OPENED = frozenset(
     {Reason.ALWAYS_ALLOW, Reason.EXCEPTION}
@@ -216,7 +214,7 @@ class Resolver:
                 self._suspect(special.technique, ruling, asker, query.host)
             return special_reply(special, query, limit)
         if ruling is not None and ruling.decision.blocked:
-            technique = _TECHNIQUES.get(ruling.decision.category or "")
+            technique = BY_CATEGORY.get(ruling.decision.category or "")
             if technique is not None:
                 self._suspect(technique, ruling, asker, query.host)
             elif asker.basis is not None:

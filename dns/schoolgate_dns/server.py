@@ -45,7 +45,7 @@ class DnsServer:
         self._source = source
         self._clock = clock
         self._monotonic = monotonic
-        upstreams = Upstreams(config, counters)
+        self._upstreams = upstreams = Upstreams(config, counters)
         # Both clocks' seconds begin together, so that the fast path has to start anew only once for both.
         phase = clock().microsecond / 1_000_000
         self._lookup = Lookup(config, upstreams, recorder, counters, monotonic, phase)
@@ -67,6 +67,10 @@ class DnsServer:
     def addresses(self) -> tuple[Endpoint, ...]:
         """The addresses and ports that are listened on, in the order of the settings."""
         return tuple(self._addresses)
+
+    def upstreams_working(self) -> list[bool]:
+        """Return of each upstream whether it answered last: those of all names in their order, then zones' own."""
+        return self._upstreams.working()
 
     async def start(self) -> None:
         """Bind everything, then answer.

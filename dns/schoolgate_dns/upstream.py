@@ -15,7 +15,7 @@ from schoolgate_dns.asking import Asking, ask
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.datagram import over_udp
 from schoolgate_dns.health import HasHealth, Health, in_order
-from schoolgate_dns.ports import DnsCounters, UpstreamOutcome
+from schoolgate_dns.ports import UpstreamCounters, UpstreamOutcome
 from schoolgate_dns.query import Query
 from schoolgate_dns.stream import Stream, tls_context
 from schoolgate_dns.upstream_address import Upstream
@@ -60,7 +60,7 @@ class Begun:
 class Upstreams:
     """The configured upstreams: those of all names, and those of single zones."""
 
-    def __init__(self, config: DnsConfig, counters: DnsCounters) -> None:
+    def __init__(self, config: DnsConfig, counters: UpstreamCounters) -> None:
         self._config = config
         self._counters = counters
         self._servers = [Server(Upstream(*one), config) for one in config.upstreams]
@@ -89,6 +89,13 @@ class Upstreams:
         now = time.monotonic()
         self._counters.upstream(UpstreamOutcome.TIMEOUT, now - started)
         self._failed(server, started, now)
+
+    def working(self) -> list[bool]:
+        """Return of each upstream whether it answered last: those of all names in their order, then zones' own."""
+        return [server.health.failed_at is None for server in self._every()]
+
+    def _every(self) -> list[Server]:
+        return [*self._servers, *(one for zone in self._zones.values() for one in zone)]
 
     async def exchange(self, query: Query) -> bytes:
         """Return the first proper answer to a question, as `learn` does, unread."""
@@ -180,7 +187,7 @@ class Upstreams:
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
-        for server in (*self._servers, *(one for zone in self._zones.values() for one in zone)):
+        for server in self._every():
             await server.stream.close()
 
 

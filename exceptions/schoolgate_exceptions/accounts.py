@@ -178,7 +178,10 @@ class Accounts:
     def follow_groups(
         self, connection: Connection, email: str, name: str, wanted: frozenset[Role]
     ) -> Account | None:
-        """Give an account the roles of its groups, and make it where there is none; None for nobody's, and closed ones."""
+        """Give an account the roles of its groups, and make it where there is none; None for nobody's, and closed ones.
+
+        `requester` alone makes an account without roles: staff who are known when they ask.
+        """
         try:
             account: Account | None = self.by_email(connection, email)
         except NotFound:
@@ -187,7 +190,7 @@ class Accounts:
             Holding(role) for role in sorted(wanted) if role.is_assignable and role is not Role.DEPUTY
         )
         if account is None:
-            if not holdings:
+            if not holdings and Role.REQUESTER not in wanted:
                 return None
             account = self._add(connection, email, name or email, holdings)
             self._note(connection, SYSTEM, "account.made", account)

@@ -5,13 +5,15 @@ Host is not the portal's own is judged, and shown why its site is blocked. Nothi
 verdict, no request is forwarded.
 """
 
+from collections.abc import Mapping
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schoolgate_exceptions import pages
-from schoolgate_exceptions.ports import BlockPage, Page, PortalConfig, PortalCounters
+from schoolgate_exceptions.ports import BlockPage, Page, PortalConfig, PortalCounters, SignInProvider
 from schoolgate_exceptions.service import Service
 from schoolgate_exceptions.web.site import Site
 from schoolgate_policy.decision import Attempt
@@ -28,12 +30,14 @@ def create_app(
     clock: Clock,
     block_page: BlockPage,
     service: Service | None = None,
+    providers: Mapping[str, SignInProvider] | None = None,
 ) -> ASGIApp:
     """Return the portal; `block_page` makes what people see instead of a blocked site.
 
-    Without a `service` there is no request queue: only the front page and the block page are shown.
+    Without a `service` there is no request queue: only the front page and the block page are shown. `providers` are
+    the school's own ways of signing in, by the name on their button.
     """
-    portal = _Portal(config, source, recorder, counters, clock, block_page, service)
+    portal = _Portal(config, source, recorder, counters, clock, block_page, service, providers)
     app = Starlette()
     app.mount("/", portal)
     return app
@@ -49,6 +53,7 @@ class _Portal:
         clock: Clock,
         block_page: BlockPage,
         service: Service | None,
+        providers: Mapping[str, SignInProvider] | None,
     ) -> None:
         self._own = {"localhost", config.listen[0], *([config.host] if config.host else [])}
         self._source = source
@@ -56,7 +61,7 @@ class _Portal:
         self._counters = counters
         self._clock = clock
         self._block_page = block_page
-        self._site = Site(service) if service else None
+        self._site = Site(service, providers) if service else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from schoolgate_exceptions.roles import Role
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.engine import Engine
 
@@ -39,4 +40,54 @@ class PortalCounters(Protocol):
 
     def page(self, page: str, status: int) -> None:
         """Count a page: `home`, `blocked`, `open`, `missing`, `refused` or `fault`."""
+        ...
+
+
+class SignInBegun(Protocol):
+    """A sign-in at a provider that has begun."""
+
+    @property
+    def url(self) -> str:
+        """Where the browser is sent."""
+        ...
+
+    @property
+    def cookie(self) -> str:
+        """What a cookie keeps until the browser comes back."""
+        ...
+
+
+class SignInIdentity(Protocol):
+    """Whom a provider vouches for; `roles` is None where it says nothing about them."""
+
+    @property
+    def email(self) -> str:
+        """The address of the account."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What they are called."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """Which provider it was."""
+        ...
+
+    @property
+    def roles(self) -> frozenset[Role] | None:
+        """The roles it says they have; None where it says nothing."""
+        ...
+
+
+class SignInProvider(Protocol):
+    """The school's own sign-in, such as `schoolgate_exceptions.sso.Provider`."""
+
+    def begin(self) -> SignInBegun:
+        """Start a sign-in; raises `Unavailable`."""
+        ...
+
+    def finish(self, address: str, cookie: str) -> SignInIdentity:
+        """Return who came back to an address; raises `SignInFailed` or `Unavailable`."""
         ...

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import uvicorn
 
 from schoolgate_exceptions.portal import create_app
-from schoolgate_exceptions.ports import BlockPage, Endpoint, PortalConfig, PortalCounters
+from schoolgate_exceptions.ports import BlockPage, Endpoint, PortalConfig, PortalCounters, SignInProvider
 from schoolgate_exceptions.service import Service
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 
@@ -37,9 +37,10 @@ class PortalServer:
         clock: Clock,
         block_page: BlockPage,
         service: Service | None = None,
+        providers: Mapping[str, SignInProvider] | None = None,
     ) -> None:
         self._listen = config.listen
-        app = create_app(config, source, recorder, counters, clock, block_page, service)
+        app = create_app(config, source, recorder, counters, clock, block_page, service, providers)
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -92,8 +93,9 @@ class PortalServer:
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()  # every address means those of IPv4 as well
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         where = f"[{host}]:{port}" if family is socket.AF_INET6 else f"{host}:{port}"

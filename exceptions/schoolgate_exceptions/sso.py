@@ -80,6 +80,10 @@ class Provider:
         self._signer = URLSafeSerializer(office.keys.derive("sso"), salt=config.name)
         self._found: dict[str, Any] | None = None
 
+    def close(self) -> None:
+        """Close the connections to the provider."""
+        self._http.close()
+
     def begin(self) -> Begun:
         """Start a sign-in.
 

@@ -64,7 +64,8 @@ def write_instant(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _text(name: str, length: int = 200, **more: Any) -> Column[str]:
+def text_column(name: str, length: int = 200, **more: Any) -> Column[str]:
+    """Return a column of text that is empty by default."""
     return Column(name, String(length), nullable=False, **({"server_default": ""} | more))
 
 
@@ -72,7 +73,8 @@ def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False, server_default="0")
 
 
-def _account(name: str = "account", *, on_delete: str = "SET NULL") -> Column[int]:
+def account_column(name: str = "account", *, on_delete: str = "SET NULL") -> Column[int]:
+    """Return a column that names an account, and outlives it unless `on_delete` says otherwise."""
     return Column(name, Integer, ForeignKey("accounts.number", ondelete=on_delete))
 
 
@@ -81,11 +83,11 @@ accounts = Table(
     metadata,
     Column("number", Integer, primary_key=True),
     Column("email", String(254), nullable=False, unique=True),
-    _text("name"),
+    text_column("name"),
     Column("password", Text),  # Argon2id; none: signs in through the school's own provider only
     Column("second_factor", Text),  # the TOTP key, encrypted
     Column("second_factor_step", Integer, nullable=False, server_default="0"),  # the last step that was used
-    _text("language", 2, server_default="en"),
+    text_column("language", 2, server_default="en"),
     Column("made_at", Instant, nullable=False),
     Column("closed_at", Instant),
 )
@@ -117,7 +119,7 @@ invitations = Table(
     "invitations",
     metadata,
     Column("key", String(64), primary_key=True),  # SHA-256 of the token
-    _account(on_delete="CASCADE"),  # whose password it sets; none: the first account of all
+    account_column(on_delete="CASCADE"),  # whose password it sets; none: the first account of all
     Column("ends", Instant, nullable=False),
     Column("used_at", Instant),
 )
@@ -127,8 +129,8 @@ sign_ins = Table(
     metadata,
     Column("number", Integer, primary_key=True),
     Column("at", Instant, nullable=False, index=True),
-    _text("name_key", 64),  # keyed hash of the name that was typed
-    _text("address_key", 64),
+    text_column("name_key", 64),  # keyed hash of the name that was typed
+    text_column("address_key", 64),
     _flag("worked"),
 )
 
@@ -142,34 +144,34 @@ requests = Table(
     Column("state", String(20), nullable=False, index=True),
     Column("version", Integer, nullable=False),
     Column("host", String(255), nullable=False, index=True),
-    _text("path", 500),
-    _text("service", 64),
+    text_column("path", 500),
+    text_column("service", 64),
     Column("purpose", String(20), nullable=False),
-    _text("reason", 1000),
+    text_column("reason", 1000),
     Column("wanted_until", Instant),
     Column("network", String(64), nullable=False),
-    _text("device", 64),
+    text_column("device", 64),
     Column("devices", JSON, nullable=False),
-    _account(),
-    _text("name"),
-    _text("language", 2, server_default="en"),
-    _text("rule_source", 100),
-    _text("rule_reason", 500),
+    account_column(),
+    text_column("name"),
+    text_column("language", 2, server_default="en"),
+    text_column("rule_source", 100),
+    text_column("rule_reason", 500),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
     _flag("safeguarding"),
     _flag("with_dsl"),
     _flag("waiting_for_answer"),
-    _text("hold", 500),
+    text_column("hold", 500),
     Column("official", JSON),
     Column("grant_given", JSON),
     Column("grant_until", Instant, index=True),
-    _account("reviewer"),
-    _account("approver"),
-    _text("waiver", 500),
+    account_column("reviewer"),
+    account_column("approver"),
+    text_column("waiver", 500),
     Column("written_at", Instant),
     Column("removed_at", Instant),
-    _text("problem", 500),
+    text_column("problem", 500),
     Column("paste", Text, nullable=False, server_default=""),
     Column("reminded_at", Instant),
     Column("ending_told_at", Instant),
@@ -195,10 +197,10 @@ steps = Table(
     Column("source", String(20)),
     Column("target", String(20), nullable=False),
     Column("role", String(20), nullable=False),
-    _account(),
-    _text("name"),
-    _text("note", 2000),
-    _text("answer", 1000),
+    account_column(),
+    text_column("name"),
+    text_column("note", 2000),
+    text_column("answer", 1000),
 )
 
 tokens = Table(
@@ -220,8 +222,8 @@ outbox = Table(
     metadata,
     Column("number", Integer, primary_key=True),
     Column("recipient", String(254), nullable=False),
-    _account(on_delete="CASCADE"),
-    _text("language", 2, server_default="en"),
+    account_column(on_delete="CASCADE"),
+    text_column("language", 2, server_default="en"),
     Column("letter", String(30), nullable=False),
     Column("request", Integer, ForeignKey("requests.number", ondelete="CASCADE")),
     Column("values", JSON, nullable=False),
@@ -230,7 +232,7 @@ outbox = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("sent_at", Instant),
     Column("given_up_at", Instant),
-    _text("problem", 500),
+    text_column("problem", 500),
 )
 
 audit = Table(
@@ -268,11 +270,11 @@ official_accounts = Table(
     Column("number", Integer, primary_key=True),
     Column("platform", String(100), nullable=False),
     Column("account", String(200), nullable=False),
-    _text("administrator"),
+    text_column("administrator"),
     Column("posters", JSON, nullable=False),
     Column("opened", Day, nullable=False),
     Column("closed", Day),
-    _text("request", 20),  # REQ-2026-0012: text, since requests are purged earlier
+    text_column("request", 20),  # REQ-2026-0012: text, since requests are purged earlier
 )
 
 sanctions = Table(
@@ -284,8 +286,11 @@ sanctions = Table(
     Column("reason", String(500), nullable=False),
     Column("allow", JSON, nullable=False),
     Column("made_at", Instant, nullable=False),
-    _account("made_by"),
+    account_column("made_by"),  # none: by the threshold in policy.yaml
     Column("lifted_at", Instant),
+    text_column("mac", 17),  # where it is known: the sanction follows the device to another address
+    Column("paused_until", Instant),  # lifted for a lesson
+    account_column("paused_by"),
 )
 
 lapsed = Table(

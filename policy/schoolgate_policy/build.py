@@ -15,11 +15,13 @@ from schoolgate_policy.lists.spec import ListContent
 from schoolgate_policy.model import (
     Catalogue,
     Category,
+    Circumvention,
     Device,
     Inspection,
     Limits,
     MinimumAge,
     Network,
+    Pass,
     Policy,
     PolicyException,
     Privacy,
@@ -38,6 +40,7 @@ from schoolgate_policy.schema import (
     CalendarSection,
     DaysSection,
     ExceptionSection,
+    NetworkSection,
     RuleSection,
     ScheduleSection,
     ServiceSection,
@@ -113,6 +116,8 @@ class Builder:
             limits=Limits(
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
             ),
+            supervised=tuple(self._supervised()),
+            circumvention=self._circumvention(),
             privacy=self._privacy(),
         )
 
@@ -203,8 +208,21 @@ class Builder:
                 source=self._source(*path),
                 age=section.age,
                 safe_search=section.safe_search.model_dump(exclude_none=True) if section.safe_search else {},
+                passes=self._passes(name, section),
             )
         return networks
+
+    def _passes(self, name: str, section: NetworkSection) -> tuple[Pass, ...]:
+        found = []
+        for number, one in enumerate(section.passes):
+            path = ("networks", name, "passes", number)
+            for each, to in enumerate(one.to):
+                if to.is_loopback or to.is_multicast or to.is_link_local:
+                    self._report(
+                        (*path, "to", each), f"`{to}` is nothing that a firewall could let through to"
+                    )
+            found.append(Pass(tuple(one.to), tuple(one.ports), one.reason, self._source(*path)))
+        return tuple(found)
 
     def _devices(self, networks: Mapping[str, Network]) -> dict[str, Device]:
         devices = {}
@@ -264,6 +282,13 @@ class Builder:
             if target.kind is TargetKind.EVERYTHING:
                 self._report(path, "`everything` would switch the filter off; name what must always work")
             yield target, self._source(*path)
+
+    def _supervised(self) -> Iterable[Target]:
+        targets = self._targets(self._file.supervised, "supervised")
+        for number, target in enumerate(targets):
+            if target.kind is TargetKind.EVERYTHING:
+                self._report(("supervised", number), "`everything` would be no supervision; name sites")
+            yield target
 
     def _state(self, name: str, section: StateSection, schedules: Mapping[str, Schedule]) -> State:
         path = ("states", name, "rules")
@@ -459,8 +484,19 @@ class Builder:
             return ZoneInfo("UTC")  # reported where the zone is read
 
     def _privacy(self) -> Privacy:
-        given = {key: value for key, value in self._file.privacy.model_dump().items() if value is not None}
-        return Privacy(**given)
+        return Privacy(**self._file.privacy.given())
+
+    def _circumvention(self) -> Circumvention:
+        section = self._file.circumvention
+        both = {"alert": section.alert, "supervise": section.supervise}  # None of these says `off`
+        chosen = Circumvention(**{**section.given(), **both})
+        alert, supervise = chosen.alert, chosen.supervise
+        if alert and supervise and supervise.points < alert.points and supervise.within >= alert.within:
+            self._report(
+                ("circumvention", "supervise"),
+                f"`{supervise}` is reached before `alert`, {alert}; supervision comes after an alert",
+            )
+        return chosen
 
 
 def _range(section: DaysSection) -> DateRange:

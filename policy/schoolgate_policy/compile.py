@@ -71,6 +71,15 @@ class ActiveSanction:
     ends: datetime
     reason: str
     index: Index
+    starts: datetime | None = None
+
+    def state(self, at: datetime) -> tuple[bool, datetime | None]:
+        """Return whether it is in force at an instant, and when that changes."""
+        if at >= self.ends:
+            return False, None
+        if self.starts is not None and at < self.starts:
+            return False, self.starts
+        return True, self.ends
 
     def covers(self, host: str, path: str | None) -> bool:
         """Whether a supervised pupil may reach this."""
@@ -87,7 +96,7 @@ class Profile:
     age: int | None
     mask: int
     sanction: ActiveSanction | None
-    decisions: dict[str | tuple[str, str], Decision] = field(default_factory=dict)
+    decisions: dict[str | tuple[str, ...], Decision] = field(default_factory=dict)
     examples: dict[Hits, Decision] = field(default_factory=dict)  # of what follows where the same is said
 
     def message(self, reason: Reason, verdict: Verdict) -> str:
@@ -178,11 +187,12 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: st
                 sanction.ends,
                 sanction.reason,
                 Index(
-                    [(0, target, True) for target in sanction.targets],
+                    [(0, target, True) for target in (*policy.supervised, *sanction.targets)],
                     policy.catalogue,
                     policy.lists,
                     categories,
                 ),
+                sanction.starts,
             )
             for sanction in sanctions
         },

@@ -39,7 +39,8 @@ class Attempt:
 
     `address` is the client's IP address as text. `host` is a host name or IP literal in any spelling;
     the engine brings it into its canonical form. `path` is None where only the name is known (DNS question,
-    TLS server name), else the raw URL path. `at` is an aware datetime; UTC is the fast case.
+    TLS server name), else the raw URL path. `at` is an aware datetime; UTC is the fast case. `shows` is the id of a
+    service of the catalogue that the site shows itself to be, whatever its name: a web proxy told by its files.
     """
 
     address: str
@@ -47,6 +48,7 @@ class Attempt:
     at: datetime
     path: str | None = None
     point: Point = Point.EXPLAIN
+    shows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ _LOOK_AHEAD = timedelta(days=14)
 _LOOK_AHEAD_STEPS = 200
 
 type Group = tuple[str, tuple[str, ...], str | None, bool]  # network, devices, address if sanctioned, known
-type _Key = str | tuple[str, str]
+type _Key = str | tuple[str, ...]
 
 
 class Engine:
@@ -46,6 +46,7 @@ class Engine:
         self, policy: Policy, sanctions: tuple[Sanction, ...] = (), state: str | None = None
     ) -> None:
         self.policy = policy
+        self.sanctions = sanctions
         self.state = state if state in policy.states else None
         self._compiled: Compiled = compile_policy(policy, sanctions, self.state)
         self._directory = ClientDirectory(policy.networks, policy.devices, policy.unknown_clients)
@@ -65,6 +66,8 @@ class Engine:
         """Judge one attempt; answered from memory while an earlier verdict on the same still holds."""
         profile = self._by_address.get(attempt.address) or self._profile(attempt.address)
         key: _Key = attempt.host if attempt.path is None else (attempt.host, attempt.path)
+        if attempt.shows is not None:
+            key = (attempt.host, attempt.path or "", attempt.shows)
         known = profile.decisions.get(key)
         at = attempt.at
         if known is not None and known.at <= at and (known.valid_until is None or at < known.valid_until):
@@ -134,7 +137,7 @@ class Engine:
                 pages = True
                 if attempt.path is not None and part.pages.covers(host, attempt.path):
                     return self._locked(profile, host, at)
-        decision = self._judge_entries(profile, host, attempt.path, at)
+        decision = self._judge_entries(profile, host, attempt, at)
         return self._with_locked_pages(profile, decision, attempt.path) if pages else decision
 
     def _locked(self, profile: Profile, host: str, at: datetime) -> Decision:
@@ -149,10 +152,13 @@ class Engine:
             open_tls=profile.network.inspection is not Inspection.NAMES,
         )
 
-    def _judge_entries(self, profile: Profile, host: str, path: str | None, at: datetime) -> Decision:
+    def _judge_entries(self, profile: Profile, host: str, attempt: Attempt, at: datetime) -> Decision:
+        path = attempt.path
         hits = self._compiled.index.look_up(host, path)
+        if attempt.shows is not None:
+            hits = self._compiled.index.also_as(attempt.shows, hits)
         if not hits.shared:
-            if path is not None or profile.sanction is not None:
+            if path is not None or attempt.shows is not None or profile.sanction is not None:
                 return self._judge_hits(profile, host, path, at, hits)
             return self._judge_alike(profile, host, at, hits)
         each = [self._judge_hits(profile, host, path, at, one) for one in hits.shared]
@@ -177,9 +183,12 @@ class Engine:
         until: datetime | None = None
         maybe_page = False
         live = (hits.sure | hits.maybe) & profile.mask
-        if profile.sanction is not None and at < profile.sanction.ends:
-            live &= compiled.always_mask
-            until = profile.sanction.ends
+        sanction = None
+        if profile.sanction is not None:
+            supervised, until = profile.sanction.state(at)
+            if supervised:
+                sanction = profile.sanction
+                live &= compiled.always_mask
         while live:
             bit = live & -live
             live ^= bit
@@ -205,8 +214,8 @@ class Engine:
                 until=until,
                 page=maybe_page,
             )
-        if profile.sanction is not None and at < profile.sanction.ends:
-            allowed = profile.sanction.covers(host, path)
+        if sanction is not None:
+            allowed = sanction.covers(host, path)
             verdict = Verdict.ALLOW if allowed else Verdict.BLOCK
             return self._decision(profile, host, at, hits, verdict, Reason.SANCTION, until=until)
         return self._decision(

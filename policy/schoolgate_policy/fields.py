@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schoolgate_policy.clients import parse_range
 from schoolgate_policy.errors import InvalidHost, InvalidPath
-from schoolgate_policy.model import IPNetwork, Target, TargetKind
+from schoolgate_policy.model import IPNetwork, Ports, Target, TargetKind, Threshold
 from schoolgate_policy.names import as_ip, canonical_host
 from schoolgate_policy.paths import canonical_path
 from schoolgate_policy.schedule import Period
@@ -26,7 +26,10 @@ from schoolgate_policy.schedule import Period
 _DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2})")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_PORTS = re.compile(r"(tcp|udp) +([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_WIDEST = {4: 8, 6: 16}  # the shortest prefix of a range that a pass may name
 _DURATION = re.compile(r"([0-9]+) (minute|hour|day|week|month|year)s?")
+_LONGEST_WINDOW = timedelta(days=1)
 _UNITS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
@@ -153,6 +156,19 @@ def parse_duration(text: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def parse_threshold(text: str) -> Threshold | None:
+    """Read `5 in 10 minutes`; `off` is none."""
+    if text == "off":
+        return None
+    points, separator, within = text.partition(" in ")
+    if not separator or not points.isdecimal() or not int(points):
+        raise problem(f"`{text}` is no threshold such as 5 in 10 minutes, or `off`")
+    length = parse_duration(within)
+    if length > _LONGEST_WINDOW:
+        raise problem(f"`{within}` is too long to watch a device for; at most 1 day")
+    return Threshold(int(points), length)
+
+
 def parse_https_url(text: str) -> str:
     """Read the address of a list: https, and no password in it."""
     try:
@@ -224,6 +240,26 @@ def _network(text: str) -> IPNetwork:
         raise problem(str(error)) from None
 
 
+def parse_pass_range(text: str) -> IPNetwork:
+    """Read where a pass leads: a range that is not half the internet."""
+    found = _network(text)
+    if found.prefixlen < _WIDEST[found.version]:
+        raise problem(f"`{text}` is too much of the internet for a pass; at most /{_WIDEST[found.version]}")
+    return found
+
+
+def parse_ports(text: str) -> Ports:
+    """Read `udp 3478-3481`, `tcp 9100`."""
+    match = _PORTS.fullmatch(text.lower())
+    if match is None:
+        raise problem(f"`{text}` is no port such as `tcp 9100` or `udp 3478-3481`")
+    first = int(match[2])
+    last = int(match[3] or first)
+    if not 1 <= first <= last <= 65535:
+        raise problem(f"`{text}`: ports go from 1 to 65535, the smaller one first")
+    return Ports(match[1], first, last)
+
+
 def _host(text: str) -> str:
     try:
         host = canonical_host(text)
@@ -265,8 +301,18 @@ When = Annotated[
 ]
 Day = Annotated[date, *_parsed(parse_day, {"type": "string", "format": "date"})]
 Duration = Annotated[timedelta, *_parsed(parse_duration, {"type": "string", "examples": ["90 days"]})]
+ThresholdField = Annotated[
+    Threshold | None,
+    *_parsed(parse_threshold, {"type": "string", "examples": ["5 in 10 minutes", "off"]}),
+]
 Range = Annotated[
     IPNetwork, *_parsed(_network, {"type": "string", "examples": ["10.20.0.0/16", "fd00:20::/64"]})
+]
+PassRange = Annotated[
+    IPNetwork, *_parsed(parse_pass_range, {"type": "string", "examples": ["52.112.0.0/14", "10.40.0.9"]})
+]
+PortsField = Annotated[
+    Ports, *_parsed(parse_ports, {"type": "string", "examples": ["tcp 9100", "udp 3478-3481"]})
 ]
 TargetField = Annotated[
     Target,

@@ -103,7 +103,7 @@ class History:
     def listed(self) -> Iterator[Listed]:
         """Yield every version, newest first, with the number of lines that it changed."""
         versions = self.versions()
-        for version, before in zip(versions, [*versions[1:], None], strict=True):
+        for version, before in zip(versions, [*versions[1:], None], strict=False):
             old = self.read(before) if before else b""
             added, removed = line_changes(old, self.read(version))
             yield Listed(version, len(added), len(removed))

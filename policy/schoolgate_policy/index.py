@@ -173,6 +173,19 @@ class Index:
         self._hits[said] = hits
         return hits
 
+    def also_as(self, service_id: str, hits: Hits) -> Hits:
+        """Add the entries that speak of a service to what is known of a host that shows itself to be it."""
+        service = self._catalogue.services.get(service_id)
+        mask = self._service_masks.get(service_id, 0)
+        return Hits(
+            hits.sure | mask,
+            hits.maybe & ~mask,
+            hits.service or service,
+            (),
+            hits.listed,
+            hits.by_name | mask,
+        )
+
     def _as_each(self, sharers: tuple[Service, ...], hits: Hits) -> tuple[Hits, ...]:
         """Look at a shared name as each of its services would be looked at.
 

@@ -115,6 +115,33 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP or UDP ports that lie side by side, first and last included."""
+
+    protocol: str  # tcp or udp
+    first: int
+    last: int
+
+    @property
+    def ports(self) -> str:
+        """The numbers as the firewall writes them: `443`, `3478-3481`."""
+        return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {self.ports}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Traffic other than the web that the firewall lets out of a network."""
+
+    to: tuple[IPNetwork, ...]
+    ports: tuple[Ports, ...]
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A VLAN and its addresses."""
 
@@ -127,6 +154,7 @@ class Network:
     source: str
     age: int | None = None  # of the youngest who use it
     safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
+    passes: tuple[Pass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +222,16 @@ class LockedList:
 
 @dataclass(frozen=True, slots=True)
 class Sanction:
-    """A device (one address) restricted to what a closely supervised pupil may reach, before `ends`."""
+    """A device (one address) restricted to what a closely supervised pupil may reach, on `[starts, ends)`.
+
+    `targets` come on top of the policy's `supervised`. `starts` None: already.
+    """
 
     address: str
     ends: datetime
     reason: str
     targets: tuple[Target, ...] = ()
+    starts: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +261,44 @@ class Limits:
     never: tuple[Target, ...] = ()
 
 
+class Recorded(StrEnum):
+    """Of which visits a row with its device is kept; all others are only counted."""
+
+    BLOCKED = "blocked"
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """So many points of one device within so long."""
+
+    points: int
+    within: timedelta
+
+    def __str__(self) -> str:
+        minutes = int(self.within.total_seconds()) // 60
+        hours, rest = divmod(minutes, 60)
+        count, unit = (minutes, "minute") if rest else (hours, "hour")
+        return f"{self.points} in {count} {unit}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumvention:
+    """What becomes of a device that tries to get round the filter; a threshold of None is never reached."""
+
+    alert: Threshold | None = Threshold(5, timedelta(minutes=10))
+    supervise: Threshold | None = None
+    supervise_for: timedelta = timedelta(days=7)
+    escalate_after: timedelta = timedelta(hours=4)  # an alert that nobody has acknowledged
+
+
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """How long records are kept before they are purged."""
+    """What is recorded, and how long records are kept before they are purged."""
 
+    record: Recorded = Recorded.BLOCKED
     keep_events: timedelta = timedelta(days=30)
+    keep_counts: timedelta = timedelta(days=2 * 366)  # hourly counts: no device, no site that is no service
     keep_requests: timedelta = timedelta(days=365)
     keep_audit: timedelta = timedelta(days=6 * 365)
 
@@ -262,4 +327,6 @@ class Policy:
     locked: tuple[LockedList, ...] = ()
     review: Review | None = None
     limits: Limits = field(default_factory=Limits)
+    supervised: tuple[Target, ...] = ()  # what a sanctioned device may reach besides `always_allow`
+    circumvention: Circumvention = field(default_factory=Circumvention)
     privacy: Privacy = field(default_factory=Privacy)

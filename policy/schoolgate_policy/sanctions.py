@@ -15,6 +15,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     address: IPvAnyAddress
+    starts: AwareDatetime | None = Field(None, alias="from")
     until: AwareDatetime
     reason: Annotated[str, Field(min_length=1)]
     allow: list[TargetField] = []
@@ -53,7 +54,13 @@ def parse_sanctions(data: bytes, file: str, catalogue: Catalogue) -> tuple[Sanct
     if unknown:
         raise PolicyError(tuple(unknown))
     return tuple(
-        Sanction(str(parse_address(str(entry.address))), _utc(entry.until), entry.reason, tuple(entry.allow))
+        Sanction(
+            str(parse_address(str(entry.address))),
+            _utc(entry.until),
+            entry.reason,
+            tuple(entry.allow),
+            _utc(entry.starts) if entry.starts else None,
+        )
         for entry in entries
     )
 

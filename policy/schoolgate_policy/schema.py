@@ -1,5 +1,6 @@
 """policy.yaml as it is written: one model per section, unknown keys refused. The JSON Schema is made from these."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,15 +28,18 @@ from schoolgate_policy.fields import (
     NotEmpty,
     NothingIsEmpty,
     OneOrMore,
+    PassRange,
+    PortsField,
     Range,
     TargetField,
+    ThresholdField,
     TimePeriod,
     When,
     Words,
     problem,
 )
 from schoolgate_policy.lists.spec import Format
-from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Strength
+from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Recorded, Strength, Threshold
 from schoolgate_policy.schedule import Season
 
 Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
@@ -47,6 +51,10 @@ class Section(BaseModel):
     """What every section has in common: no key that the policy language does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+    def given(self) -> dict[str, Any]:
+        """Return what the section says, without what it leaves to the defaults."""
+        return {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}
 
 
 class SchoolSection(Section):
@@ -79,6 +87,14 @@ class SafeSearchSection(Section):
     youtube: Strength | None = Field(None, description="Restricted Mode; `moderate` lets more through")
 
 
+class PassSection(Section):
+    """Traffic other than the web that the firewall lets out: calls, printers, the directory."""
+
+    to: Annotated[list[PassRange], OneOrMore, NotEmpty] = Field(description="Addresses or ranges it leads to")
+    ports: Annotated[list[PortsField], OneOrMore, NotEmpty] = Field(description="TCP or UDP ports")
+    reason: Words = Field(description="What it is for")
+
+
 class NetworkSection(Section):
     """A VLAN."""
 
@@ -94,6 +110,11 @@ class NetworkSection(Section):
     )
     safe_search: SafeSearchSection | None = Field(
         None, description="Filtered results: `strict` for all search engines, or a strength for each"
+    )
+
+    passes: list[PassSection] = Field(
+        default_factory=list,
+        description="What the firewall lets out of it besides the web; default nothing",
     )
 
     @field_validator("safe_search", mode="before", json_schema_input_type=Strength | SafeSearchSection | None)
@@ -259,10 +280,33 @@ class LimitsSection(Section):
     )
 
 
-class PrivacySection(Section):
-    """How long records are kept."""
+class CircumventionSection(Section):
+    """What becomes of a device that tries to get round the filter. docs/techniques.md says what counts how much."""
 
-    keep_events: Duration | None = Field(None, description="What was asked for; default 30 days")
+    alert: ThresholdField = Field(
+        Threshold(5, timedelta(minutes=10)),
+        description="From how many points in how long somebody is told; default `5 in 10 minutes`",
+    )
+    supervise: ThresholdField = Field(
+        None, description="From how many points a device is put under supervision; default `off`"
+    )
+    supervise_for: Duration | None = Field(None, description="For how long that is; default 7 days")
+    escalate_after: Duration | None = Field(
+        None, description="When somebody else is told of an alert nobody acknowledged; default 4 hours"
+    )
+
+
+class PrivacySection(Section):
+    """What is recorded, and how long records are kept."""
+
+    record: Recorded | None = Field(
+        None,
+        description="Of which visits a row with the device's pseudonym is kept: default only `blocked` ones",
+    )
+    keep_events: Duration | None = Field(None, description="Rows of visits and attempts; default 30 days")
+    keep_counts: Duration | None = Field(
+        None, description="Hourly counts without devices, and nightly checks; default two years"
+    )
     keep_requests: Duration | None = Field(None, description="Requests for access; default a year")
     keep_audit: Duration | None = Field(None, description="Who decided what; default six years")
 
@@ -327,6 +371,10 @@ class PolicyFile(Section):
     never_inspect: Annotated[list[TargetField], OneOrMore] = Field(
         default_factory=list, description="Targets whose connections are never opened, on no network"
     )
+    supervised: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="What a device under supervision may reach besides `always_allow`, and nothing else",
+    )
     rules: list[RuleSection] = Field(
         default_factory=list, description="In order; the first that matches decides"
     )
@@ -337,7 +385,12 @@ class PolicyFile(Section):
         default_factory=dict, description="Rules for special times, such as an incident; switched on by hand"
     )
     limits: LimitsSection = Field(LimitsSection(), description="What an approval may not exceed")
-    privacy: PrivacySection = Field(PrivacySection(), description="How long records are kept")
+    circumvention: CircumventionSection = Field(
+        CircumventionSection(), description="When attempts to get round the filter have consequences"
+    )
+    privacy: PrivacySection = Field(
+        PrivacySection(), description="What is recorded, and how long records are kept"
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """The ways round the filter that enforcement points can name: a closed set, safe as a metric label."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
 class Technique(StrEnum):
     """One way round the filter, or one kind of traffic that looks like it.
 
-    `INFORMATION` below lists those that ordinary devices send by themselves: counted, never held against anyone.
+    What each means, and which of them ordinary devices send by themselves (counted, never held against anyone),
+    stands in `techniques.yaml`; see `technique_table`.
     """
 
     # Names and resolvers
@@ -23,6 +25,11 @@ class Technique(StrEnum):
     DNS_TUNNEL = "dns_tunnel"
     MALFORMED_DNS = "malformed_dns"
     WPAD = "wpad"
+    # Services that are made for it
+    VPN = "vpn"
+    TOR = "tor"
+    WEB_PROXY = "web_proxy"
+    TRANSLATOR = "translator"
     # Connections
     ECH = "ech"
     NO_SNI = "no_sni"
@@ -35,19 +42,42 @@ class Technique(StrEnum):
     QUIC = "quic"
     SSTP = "sstp"
     UPGRADE_TUNNEL = "upgrade_tunnel"
+    WEBSOCKET_TUNNEL = "websocket_tunnel"
     PROXY_PROTOCOL = "proxy_protocol"
     PROXY_DIRECT = "proxy_direct"
     PRIVATE_ADDRESS = "private_address"
+    # Packets, refused by the firewall
+    HARDCODED_IP = "hardcoded_ip"
+    UNRESOLVED_DESTINATION = "unresolved_destination"
+    WIREGUARD = "wireguard"
+    OPENVPN = "openvpn"
+    IPSEC = "ipsec"
+    L2TP = "l2tp"
+    PPTP = "pptp"
+    IP_TUNNEL = "ip_tunnel"
+    SSH = "ssh"
+    PROXY_PORT = "proxy_port"
+    STUN = "stun"
+    FAN_OUT = "fan_out"
+    SPOOFED_SOURCE = "spoofed_source"
+    OTHER_PORT = "other_port"
     # Requests
     IP_LITERAL = "ip_literal"
     HOST_AMBIGUITY = "host_ambiguity"
     ODD_HOST = "odd_host"
     SMUGGLING = "smuggling"
     ODD_METHOD = "odd_method"
-    WEB_PROXY = "web_proxy"
+    EMBEDDED_SITE = "embedded_site"  # a translator, archive, cache or reader asked for a blocked site
+    OPEN_REDIRECT = "open_redirect"  # a link through a service that only sends the browser on
     PATH_TRICK = "path_trick"
 
 
-INFORMATION = frozenset(
-    {Technique.DDR, Technique.DOH_CANARY, Technique.PRIVATE_RELAY, Technique.ECH, Technique.WPAD}
-)
+BY_CATEGORY: Mapping[str, Technique] = {
+    "doh": Technique.DOH,
+    "private-relay": Technique.PRIVATE_RELAY,
+    "vpn": Technique.VPN,
+    "tor": Technique.TOR,
+    "web-proxy": Technique.WEB_PROXY,
+    "translation-and-archive": Technique.TRANSLATOR,
+}
+"""What somebody tries who wants a blocked name of these categories of the shipped catalogue."""

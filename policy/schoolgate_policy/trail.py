@@ -50,8 +50,10 @@ class Narrator:
         return (*steps, self._otherwise())
 
     def _hits(self) -> Hits:
-        """Look at a shared name as the service that decided."""
+        """Look at a shared name as the service that decided, and at a site as what it shows itself to be."""
         hits = self.compiled.index.look_up(self.decision.host, self.attempt.path)
+        if self.attempt.shows is not None:
+            return self.compiled.index.also_as(self.attempt.shows, hits)
         service = self.decision.service
         return next((one for one in hits.shared if one.service and one.service.id == service), hits)
 
@@ -80,9 +82,10 @@ class Narrator:
     def _sanction(self) -> Step:
         sanction = self.profile.sanction
         assert sanction is not None  # noqa: S101 - asked for only where there is one
-        active = self.attempt.at.astimezone(UTC) < sanction.ends
-        state = "in force until" if active else "ended at"
-        return Step("sanction", "", matched=active, because=f"{state} {self._local(sanction.ends)}")
+        at = self.attempt.at.astimezone(UTC)
+        active, change = sanction.state(at)
+        state = "in force until" if active else "lifted until" if change else "ended at"
+        return Step("sanction", "", matched=active, because=f"{state} {self._local(change or sanction.ends)}")
 
     def _entry(self, number: int, entry: Entry, hits: Hits) -> Step:
         matched, because = self._why(number, entry, hits)

@@ -17,6 +17,7 @@ from mitmproxy.proxy.mode_specs import TransparentMode
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
+from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
 from schoolgate_proxy.gate.gate import Entrant, Gate
@@ -33,7 +34,6 @@ from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upst
 _SWEEP_SECONDS = 1.0
 # RFC 8446 6.2: a fatal alert `unrecognized_name`, which browsers show as a refusal instead of trying again.
 _ALERT = b"\x15\x03\x03\x00\x02\x02\x70"
-_DISTRUST = ("unknown ca", "bad certificate", "certificate unknown", "does not trust")
 
 
 class SchoolgateProxy:
@@ -220,7 +220,7 @@ class SchoolgateProxy:
         conn.decided()
         if conn.judged is not None and conn.judged[1].blocked:
             self._judge.acted(*conn.judged)
-        if conn.tls_name and any(sign in (data.conn.error or "") for sign in _DISTRUST):
+        if conn.tls_name and distrusts(data.conn.error or ""):
             self._judge.saw(Technique.CLIENT_DISTRUST, conn.arrival, conn.tls_name, conn.network)
 
     @guarded
@@ -247,9 +247,14 @@ class SchoolgateProxy:
         await self._requests.head(flow, conn)
 
     @guarded
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Judge what could not be judged before the body was there."""
+        self._requests.body(flow, self._connections.of(flow.client_conn.id))
+
+    @guarded
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Let a response through as it comes, without what would lead past the proxy."""
-        self._requests.response(flow)
+        self._requests.response(flow, self._connections.of(flow.client_conn.id))
 
     @guarded
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -305,6 +310,8 @@ class SchoolgateProxy:
         io = handler.transports.get(client) if handler is not None else None
         if io is not None and io.handler is not None:
             io.handler.cancel("closed by the filter")
+        if io is not None and isinstance(io.writer, asyncio.StreamWriter):
+            io.writer.close()  # cancelled at a bad moment, mitmproxy would leave it open
 
     def _write(self, client: connection.Client, data: bytes) -> None:
         handler = self._server().connections.get(client.id)

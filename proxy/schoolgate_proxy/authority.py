@@ -11,7 +11,7 @@ from cryptography import x509
 from mitmproxy.certs import CertStore
 from mitmproxy.options import CONF_BASENAME
 
-from schoolgate_proxy.certificates import Authority, prepare_intermediate
+from schoolgate_proxy.certificates import INTERMEDIATE, Authority, prepare_intermediate
 
 _KEY_BITS = 2048
 _LONGEST_NAME = 64  # RFC 5280 upper bounds: ub-common-name
@@ -41,6 +41,11 @@ def intermediate(folder: Path, school: str) -> Authority:
     """Return what signs the certificates of opened connections; see `certificates`."""
     with _locked(folder):
         return prepare_intermediate(folder / f"{CONF_BASENAME}-ca.pem", school)
+
+
+def certificate_files(state: Path) -> dict[str, Path]:
+    """Return where the authority's certificates are, by what they are for, whether or not they are made yet."""
+    return {"authority": state / "ca.pem", "intermediate": state / "ca" / INTERMEDIATE}
 
 
 def upstream_roots(folder: Path, extra: Path | None) -> Path | None:

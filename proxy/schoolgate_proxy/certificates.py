@@ -6,6 +6,7 @@ costs a twentieth of what RSA-2048 costs. Source: RFC 5280.
 """
 
 import os
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from schoolgate_policy.names import as_ip
 
+INTERMEDIATE = "schoolgate-intermediate.pem"
 _INTERMEDIATE_DAYS, _RENEW_DAYS = 397, 60
 _LEAF_DAYS = 30
 _BACKDATED = timedelta(days=2)  # clocks of devices are wrong
@@ -41,7 +43,7 @@ def prepare_intermediate(root: Path, school: str) -> Authority:
 
     Call it with the folder locked: several workers may start at once. The file is 0600.
     """
-    path = root.with_name("schoolgate-intermediate.pem")
+    path = root.with_name(INTERMEDIATE)
     signer = _read(root)
     if path.exists():
         known = _read(path)
@@ -62,13 +64,14 @@ def prepare_intermediate(root: Path, school: str) -> Authority:
 
 
 class Leaves:
-    """Makes and keeps certificates for single names."""
+    """Makes and keeps certificates for single names; may be asked from several threads."""
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
         self.issuer = authority.certificate
         self.key = ec.generate_private_key(ec.SECP256R1())
         self._kept: OrderedDict[str, tuple[datetime, x509.Certificate]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def certificate(self, name: str) -> x509.Certificate:
         """Return a certificate for a canonical name or address that is good for a day at least."""
@@ -77,10 +80,11 @@ class Leaves:
         if kept is not None and kept[0] > now:
             return kept[1]
         made = self._make(name, now)
-        self._kept[name] = (now + timedelta(days=_LEAF_DAYS - 1), made)
-        self._kept.move_to_end(name)
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[name] = (now + timedelta(days=_LEAF_DAYS - 1), made)
+            self._kept.move_to_end(name)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
         return made
 
     def _make(self, name: str, now: datetime) -> x509.Certificate:

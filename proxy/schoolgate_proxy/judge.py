@@ -7,7 +7,7 @@ from schoolgate_policy.engine import Engine
 from schoolgate_policy.model import Policy
 from schoolgate_policy.paths import is_canonical
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
-from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_proxy.handling import Arrival
 
 
@@ -52,8 +52,11 @@ class Judge:
         return decision.valid_until is not None and self._clock() >= decision.valid_until
 
     def acted(self, attempt: Attempt, decision: Decision) -> None:
-        """Note a verdict that was acted upon."""
+        """Note a verdict that was acted upon, and a way round the filter where that is what was blocked."""
         self._recorder.decision(attempt, decision)
+        technique = BY_CATEGORY.get(decision.category or "") if decision.blocked else None
+        if technique is not None:
+            self._recorder.technique(technique, decision.network, attempt.address, decision.host)
 
     def saw(self, technique: Technique, arrival: Arrival, host: str, network: str = "") -> None:
         """Note a way round the filter; without `network`, the one that the client's address belongs to is found."""

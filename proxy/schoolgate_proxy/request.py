@@ -4,21 +4,16 @@ Sources: RFC 9112 3.2 (request target and Host), RFC 9110 7.2 and 15.5.20 (misdi
 (`:authority`). Knows no proxy framework.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs
 
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import canonical_host
 from schoolgate_policy.technique import Technique
+from schoolgate_proxy import doh
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_DOH_TYPES = frozenset(
-    {"application/dns-message", "application/oblivious-dns-message", "application/dns-json"}
-)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TARGET_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -108,7 +103,7 @@ def _tunnel(head: RequestHead) -> Refusal | None:
             return Refusal(
                 403, "only a websocket may be opened this way", Technique.UPGRADE_TUNNEL, _named(head)
             )
-    if _is_doh(head):
+    if doh.asks(head.path, (*head.values("content-type"), *head.values("accept"))):
         return Refusal(403, "names are looked up through the school's own DNS", Technique.DOH, _named(head))
     return None
 
@@ -144,23 +139,3 @@ def _one_host(head: RequestHead, web_ports: frozenset[int]) -> Target | Refusal:
 def _canonical(name: str, *, tls: bool) -> tuple[str, int]:
     host, port = split_port(name)
     return canonical_host(host), port or (443 if tls else 80)
-
-
-def _is_doh(head: RequestHead) -> bool:
-    """Whether this is a DNS question over HTTPS (RFC 8484, RFC 9230), by media type or by its `dns` parameter."""
-    for value in (*head.values("content-type"), *head.values("accept")):
-        if _DOH_TYPES & {part.partition(";")[0].strip().lower() for part in value.split(",")}:
-            return True
-    query = head.path.partition("?")[2]
-    if "dns=" not in query:
-        return False
-    return any(_is_dns_question(text) for text in parse_qs(query).get("dns", ()))
-
-
-def _is_dns_question(text: str) -> bool:
-    try:
-        message = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    # RFC 1035 4.1.1: a 12-octet header with one question, which takes five octets at least.
-    return len(message) >= 17 and message[4:6] == b"\x00\x01" and not message[2] & 0x80

@@ -6,7 +6,9 @@ from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.names import as_ip
+from schoolgate_policy.shown import Shown, judge_shown
 from schoolgate_policy.technique import Technique
+from schoolgate_proxy import doh
 from schoolgate_proxy.blockpage import BlockResponse
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
@@ -73,8 +75,18 @@ class Requests:
         elif fronted:
             message = "this connection was opened for another name"
             self._refuse(flow, conn, Refusal(421, message, Technique.FRONTING, target.host))
+        elif (shown := self._shown(flow, attempt, decision)) is not None:
+            self._judge.saw(shown.technique, conn.arrival, shown.decision.host, decision.network)
+            self._block(flow, shown.attempt, shown.decision)
         else:
             await self._forward(flow, conn, target, attempt, decision)
+
+    def _shown(self, flow: http.HTTPFlow, attempt: Attempt, decision: Decision) -> Shown | None:
+        """Judge what the request shows besides the site it names."""
+        request = flow.request
+        names = [name.decode("latin-1").lower() for name, _ in request.headers.fields]
+        websocket = "upgrade" in names
+        return judge_shown(self._judge.engine, attempt, decision, request.path, names, websocket=websocket)
 
     def _tricks(self, attempt: Attempt, *, fronted: bool) -> Iterator[Technique]:
         """Name the ways round the filter in a request that the engine blocks."""
@@ -106,9 +118,38 @@ class Requests:
             request.headers.pop(name, None)
         if "websocket" not in request.headers.get("upgrade", "").lower():
             request.headers.pop("upgrade", None)
-        request.stream = True
+        self._stream(flow, conn)
         if request.is_http2 and "content-length" not in request.headers:
             self._mind_the_framing(flow, conn)
+
+    def _stream(self, flow: http.HTTPFlow, conn: Connection) -> None:
+        """Send the body on as it comes; what may be a DNS question is looked at first."""
+        request = flow.request
+        length = request.headers.get("content-length")
+        if length is not None and length.isdecimal():
+            content_type = request.headers.get("content-type", "")
+            request.stream = not doh.may_hold_question(request.method, content_type, int(length))
+        elif request.method in _WITHOUT_BODY:
+            request.stream = True
+        else:
+            request.stream = doh.Watch(doh.is_question, lambda: self._stop_doh(flow, conn))
+
+    def body(self, flow: http.HTTPFlow, conn: Connection) -> None:
+        """Judge a request whose body was waited for."""
+        if (
+            flow.response is None
+            and not flow.request.stream
+            and doh.is_question(flow.request.raw_content or b"")
+        ):
+            message = "names are looked up through the school's own DNS"
+            host = conn.requests[flow].decision.host if flow in conn.requests else ""
+            self._refuse(flow, conn, Refusal(403, message, Technique.DOH, host))
+
+    def _stop_doh(self, flow: http.HTTPFlow, conn: Connection) -> None:
+        """End a connection in the middle of a body that turned out to be DNS."""
+        approval = conn.requests.get(flow)
+        self._judge.saw(Technique.DOH, conn.arrival, approval.decision.host if approval else "", conn.network)
+        conn.close()
 
     @staticmethod
     def _mind_the_framing(flow: http.HTTPFlow, conn: Connection) -> None:
@@ -146,15 +187,22 @@ class Requests:
             self._refuse(flow, conn, refusal)
         return None
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: http.HTTPFlow, conn: Connection) -> None:
         """Let a response through unread as it arrives, without what would lead past the proxy."""
         response = flow.response
-        if response is None:
-            return
+        if response is None or flow not in conn.requests:
+            return  # ours
         response.headers.pop("alt-svc", None)
         if response.status_code == 101 and response.headers.get("upgrade", "").lower() != "websocket":
             raise ValueError("the upstream changes to a protocol that was not asked for")
-        response.stream = True
+        if doh.is_doh_type(response.headers.get("content-type", "")):
+            self._judge.saw(Technique.DOH, conn.arrival, conn.requests[flow].decision.host, conn.network)
+            flow.response = http.Response.make(403, b"", {"cache-control": "no-store"})
+            flow.response.stream = lambda _: []
+            return
+        length = response.headers.get("content-length", "")
+        watched = doh.may_hold_answer(int(length) if length.isdecimal() else None)
+        response.stream = doh.Watch(doh.is_answer, lambda: self._stop_doh(flow, conn)) if watched else True
 
     def _block(self, flow: http.HTTPFlow, attempt: Attempt, decision: Decision) -> None:
         self._answer(flow, self._pages.blocked(attempt, decision, _fields(flow)))

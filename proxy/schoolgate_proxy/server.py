@@ -14,6 +14,7 @@ from schoolgate_policy.ports import Clock, PolicySource, Recorder
 from schoolgate_proxy import authority, error_page
 from schoolgate_proxy.addon import SchoolgateProxy
 from schoolgate_proxy.certificates import Leaves
+from schoolgate_proxy.client_tls import ClientTls, only_http1
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.gate import mode as _mode_of_the_gate  # noqa: F401 - mitmproxy finds the mode once it is loaded
 from schoolgate_proxy.judge import Judge
@@ -74,6 +75,7 @@ class ProxyServer:
         _add(master, next_layer.NextLayer(), SchoolTls(leaves), started)
         _set(master, connection_strategy="lazy", validate_inbound_headers=True, store_streamed_bodies=False)
         self._master = master
+        self._gate.tls = ClientTls(leaves, only_http1)
         self._gate.start(asyncio.get_running_loop())
         self._task = asyncio.get_running_loop().create_task(master.run(), name="mitmproxy")
         waiter = asyncio.ensure_future(started.event.wait())

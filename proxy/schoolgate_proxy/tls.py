@@ -1,18 +1,15 @@
-"""TLS towards clients, in place of mitmproxy's own: our certificates, and one context that knows clients again."""
+"""mitmproxy's TLS with our certificates towards clients."""
 
 from collections.abc import Set as AbstractSet
 from typing import cast
 
 from mitmproxy.addons import tlsconfig
 from mitmproxy.connection import Client
-from mitmproxy.net import tls as net_tls
 from mitmproxy.tls import TlsData
-from OpenSSL import SSL
 
 from schoolgate_proxy.certificates import Leaves
+from schoolgate_proxy.client_tls import ClientTls
 
-# TLS 1.2 with forward secrecy and authenticated encryption; those of TLS 1.3 are OpenSSL's own choice.
-_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _OF_THE_STORE = {"certs", "confdir", "key_size", "cert_passphrase"}
 
 
@@ -22,8 +19,7 @@ class SchoolTls(tlsconfig.TlsConfig):
     request = None  # type: ignore[assignment]  # mitmproxy's answers requests for its revocation list
 
     def __init__(self, leaves: Leaves) -> None:
-        self._leaves = leaves
-        self._context = _context(leaves)
+        self._tls = ClientTls(leaves, tlsconfig.alpn_select_callback)
 
     def running(self) -> None:
         """Do nothing: there is no store to be read."""
@@ -39,22 +35,8 @@ class SchoolTls(tlsconfig.TlsConfig):
         client, address = cast("Client", tls_start.conn), tls_start.context.server.address
         if address is None:
             raise ValueError("a connection is to be opened that was judged for no name")
-        connection = SSL.Connection(self._context)
-        connection.use_certificate(self._leaves.certificate(address[0]))
-        connection.use_privatekey(self._leaves.key)
+        connection = self._tls.connection(address[0])
         connection.set_app_data(
             tlsconfig.AppData(client_alpn=client.alpn, server_alpn=tls_start.context.server.alpn, http2=True)
         )
-        connection.set_accept_state()
         tls_start.ssl_conn = connection
-
-
-def _context(leaves: Leaves) -> SSL.Context:
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.set_options(net_tls.DEFAULT_OPTIONS)
-    context.set_cipher_list(_CIPHERS)
-    context.set_alpn_select_callback(tlsconfig.alpn_select_callback)
-    context.add_extra_chain_cert(leaves.issuer)
-    context.set_session_id(b"schoolgate")  # tickets of this process are good for its other connections
-    return context

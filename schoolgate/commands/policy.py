@@ -90,6 +90,7 @@ def explain(
 ) -> None:
     """Say what would happen to somebody who asks for a URL, and why; exit 0 if allowed, 1 if blocked."""
     from schoolgate.explain import InvalidQuestion, as_mapping, as_text, parse_question
+    from schoolgate.explain import explain as explained
     from schoolgate_policy.engine import Engine
 
     engine = Engine(read_policy(policy, read_settings(settings, state).state))
@@ -99,7 +100,7 @@ def explain(
         attempt = parse_question(url, address, at, engine.policy)
     except InvalidQuestion as error:
         refuse([error])
-    decision = engine.explain(attempt)
+    attempt, decision = explained(engine, attempt)
     if as_json:
         typer.echo(json.dumps(as_mapping(decision), ensure_ascii=False, indent=2))
     else:
@@ -111,6 +112,7 @@ def explain(
 def _explain_many(engine: "Engine", lines: Iterable[str], address: str, at: str) -> int:
     """Answer each line with one JSON line; return 2 if a line was no question, else 1 if any is blocked."""
     from schoolgate.explain import InvalidQuestion, as_mapping, parse_question
+    from schoolgate.explain import explain as explained
 
     code = 0
     for number, line in enumerate(lines, 1):
@@ -123,7 +125,7 @@ def _explain_many(engine: "Engine", lines: Iterable[str], address: str, at: str)
             attempt = parse_question(
                 asked["url"], asked.get("from", address), asked.get("at", at), engine.policy
             )
-            decision = engine.explain(attempt)
+            _, decision = explained(engine, attempt)
             answer = {"url": asked["url"], **as_mapping(decision)}
             code = max(code, int(decision.blocked))
         except InvalidQuestion as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import postgres
 import pytest
+from live_portal import LivePortal
 from school import School
 
 from schoolgate_exceptions.database import Database, sqlite_url
@@ -68,3 +69,13 @@ def officer(school: School) -> Actor:
 def head(school: School) -> Actor:
     """The headteacher."""
     return school.person("head@school.example", Role.HEAD)
+
+
+@pytest.fixture
+def live(tmp_path: Path, sqlite_only: str) -> Iterator[LivePortal]:
+    """A portal that listens, with a school behind it; a bug behind any of its pages fails the test."""
+    school = School(tmp_path, sqlite_only)
+    portal = LivePortal(school)
+    yield portal
+    portal.stop()
+    school.service.close()

@@ -124,3 +124,8 @@ def test_many_writers_lose_no_version(history: History) -> None:
     versions = history.versions()
     assert {history.read(version) for version in versions} == {str(number).encode() for number in range(10)}
     assert all(one.digest != other.digest for one, other in pairwise(versions))
+
+
+def test_a_history_without_versions_lists_none(tmp_path: Path) -> None:
+    """Before anything was kept the list is empty, and that is no error."""
+    assert list(History(tmp_path / "history").listed()) == []

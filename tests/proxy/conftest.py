@@ -21,10 +21,12 @@ import h2.connection
 import h2.events
 import pytest
 import trustme
+from policies import lists as no_lists
 
+from schoolgate_policy.catalogue_file import load_catalogue
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.load import load_policy
+from schoolgate_policy.load import load_policy, parse_policy
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.ports import Uncounted
 from schoolgate_proxy.server import ProxyServer
@@ -72,6 +74,9 @@ class Origin:
     def __init__(self, ca: trustme.CA, label: str) -> None:
         self.label = label
         self.seen: list[Seen] = []
+        self.replies: dict[
+            str, tuple[str | None, bytes, bool]
+        ] = {}  # by path: type, body, whether with its length
         self.accepted = 0
         self._ca = ca
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -138,6 +143,9 @@ class Origin:
                 origin.seen.append(
                     Seen(origin.label, sni, self.command, self.headers.get("Host", ""), self.path, body)
                 )
+                if self.path in origin.replies:
+                    self._reply(*origin.replies[self.path])
+                    return
                 if self.path == "/slow":
                     self._stream()
                     return
@@ -170,6 +178,19 @@ class Origin:
                     self.rfile.readline()
                     return b"".join(parts)
                 return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+            def _reply(self, kind: str | None, body: bytes, framed: bool) -> None:
+                """Answer as a test said."""
+                self.send_response(200)
+                if kind is not None:
+                    self.send_header("Content-Type", kind)
+                if framed:
+                    self.send_header("Content-Length", str(len(body)))
+                else:
+                    self.send_header("Connection", "close")
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = True
 
             def _echo(self) -> None:
                 """Be a websocket (RFC 6455) that returns each four-byte message."""
@@ -272,6 +293,7 @@ class Internet:
     now: list[datetime]
     ca: Path
     origin_ca: Path
+    first: Engine
     port: int = 0
     server: ProxyServer | None = None
     call: Callable[[Any], Any] = lambda _: None
@@ -319,6 +341,15 @@ class Internet:
         context = self.context()
         context.set_alpn_protocols(["h2"])
         return Http2Client(context.wrap_socket(self.tunnel(name, address), server_hostname=name))
+
+    def use_policy(self, rest: str, *, otherwise: str = "allow") -> None:
+        """Judge by another policy until the test ends: its rules and all after; `networks` stand."""
+        head = POLICY[: POLICY.index("never_inspect:")].replace("otherwise: allow", f"otherwise: {otherwise}")
+        policy, issues = parse_policy(
+            (head + rest + "\n").encode(), "policy.yaml", load_catalogue(), no_lists
+        )
+        assert policy is not None, issues
+        self.source.good = Engine(policy)
 
     @property
     def untouched(self) -> bool:
@@ -426,15 +457,17 @@ def running(
     state = tmp_path_factory.mktemp("state")
     policy = state / "policy.yaml"
     policy.write_text(POLICY)
+    engine = Engine(load_policy(policy))
     internet = Internet(
         origin,
         elsewhere,
         Names(origin),
         Notes(),
-        Source(Engine(load_policy(policy))),
+        Source(engine),
         [LESSON],
         state / "ca.pem",
         origin_ca,
+        engine,
     )
     config = ProxyConfig(
         state=state,
@@ -471,12 +504,14 @@ def internet(running: Internet) -> Internet:
     """The running proxy with a clean sheet."""
     for origin in (running.origin, running.elsewhere):
         origin.seen.clear()
+        origin.replies.clear()
         origin.accepted = 0
     running.notes.clear()
     running.names.special.clear()
     running.server._addon._upstream._cache.clear()
     running.now[0] = LESSON
     running.source.failing = False
+    running.source.good = running.first
     return running
 
 

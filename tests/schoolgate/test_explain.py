@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from running import ROOT
 
-from schoolgate.explain import InvalidQuestion, as_text, parse_question
+from schoolgate.explain import InvalidQuestion, as_text, explain, parse_question
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
 
@@ -79,3 +79,16 @@ def test_what_is_no_question(engine, url):
     """What names no host is refused."""
     with pytest.raises(InvalidQuestion):
         parse_question(url, "127.0.20.5", "", engine.policy)
+
+
+def test_a_url_inside_a_url_is_explained(engine):
+    """What an address asks a web proxy to show is judged and told, with the site that shows it."""
+    asked = "https://harmless.example/browse?u=https%3A%2F%2Fwww.instagram.com%2F"
+    attempt = parse_question(asked, "127.0.20.5", "2026-11-23T10:15", engine.policy)
+    judged, decision = explain(engine, attempt)
+    assert decision.blocked
+    assert (judged.host, decision.host) == ("www.instagram.com", "www.instagram.com")
+    assert (
+        decision.considered[0].because
+        == "harmless.example itself is allowed, and shows www.instagram.com (web_proxy)"
+    )

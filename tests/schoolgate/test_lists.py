@@ -3,14 +3,17 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from running import PUPIL, ROOT, schoolgate
 
 from schoolgate.list_refresh import ListRefresher
-from schoolgate.metrics import Metrics
+from schoolgate.metrics_policy import PolicyMetrics
+from schoolgate_policy.engine import Engine
 from schoolgate_policy.lists.fetch import Fetched
 from schoolgate_policy.load import check_policy
 
@@ -99,15 +102,16 @@ def test_the_metrics_tell_of_every_list(folder):
     """How many names, how old, whether current; by the names of the policy, which are few."""
     policy, _ = check_policy(folder / "policy.yaml")
     assert policy is not None
-    metrics = Metrics("dns")
-    metrics.lists_read(policy.list_status)
-    text = generate_latest(metrics.registry).decode()
+    registry = CollectorRegistry()
+    source = SimpleNamespace(engine=Engine(policy))
+    PolicyMetrics(registry, source, lambda: datetime.now(UTC))
+    text = generate_latest(registry).decode()
     assert 'schoolgate_list_names{list="games"} 20.0' in text
     assert 'schoolgate_list_names{list="locked:police"} 2.0' in text
     assert 'schoolgate_list_current{list="locked:iwf"} 0.0' in text
     assert 'schoolgate_list_age_seconds{list="games"}' in text
-    metrics.lists_read(())
-    assert "schoolgate_list_names{" not in generate_latest(metrics.registry).decode()
+    source.engine = Engine(replace(policy, list_status=()))
+    assert "schoolgate_list_names{" not in generate_latest(registry).decode()
 
 
 def test_the_portal_fetches_what_is_due_and_outlives_failures(folder):

@@ -91,7 +91,7 @@ def test_dropped_log_lines_are_counted(settings):
     """How many log lines were lost is a metric."""
     fake = Fake()
     live(fake, settings, terminate)
-    assert fake.around.metrics.registry.get_sample_value("schoolgate_log_lines_dropped") == 3
+    assert fake.around.metrics.registry.get_sample_value("schoolgate_log_lines_dropped_total") == 3
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_fault_in_watching_is_counted_and_watching_goes_on(settings, monkeypat
         await terminate()
 
     live(fake, settings, wait)
-    value = fake.around.metrics.registry.get_sample_value("schoolgate_errors_total", {"area": "policy"})
+    value = fake.around.metrics.registry.get_sample_value("schoolgate_faults_total", {"area": "policy"})
     assert value == len(calls)
 
 

@@ -57,10 +57,22 @@ def test_techniques_and_areas_are_closed_sets(metrics):
     recorder.fault("dns", ValueError())
     recorder.fault("evil.example", ValueError())
     value = metrics.registry.get_sample_value
-    assert value("schoolgate_attempts_total", {"technique": "doh", "network": "pupils"}) == 1
-    assert value("schoolgate_attempts_total", {"technique": "other", "network": "pupils"}) == 1
-    assert value("schoolgate_errors_total", {"area": "dns"}) == 1
-    assert value("schoolgate_errors_total", {"area": "other"}) == 1
+    assert (
+        value(
+            "schoolgate_circumvention_attempts_total",
+            {"technique": "doh", "kind": "attempt", "network": "pupils"},
+        )
+        == 1
+    )
+    assert (
+        value(
+            "schoolgate_circumvention_attempts_total",
+            {"technique": "other", "kind": "attempt", "network": "pupils"},
+        )
+        == 1
+    )
+    assert value("schoolgate_faults_total", {"area": "dns"}) == 1
+    assert value("schoolgate_faults_total", {"area": "other"}) == 1
 
 
 def test_a_recorder_never_raises(metrics):
@@ -68,7 +80,7 @@ def test_a_recorder_never_raises(metrics):
     recorder = MetricsRecorder(metrics)
     recorder.decision(None, None)
     recorder.technique([], None, None, None)
-    assert metrics.registry.get_sample_value("schoolgate_errors_total", {"area": "record"}) == 2
+    assert metrics.registry.get_sample_value("schoolgate_faults_total", {"area": "record"}) == 2
     recorder.fault(None, None)
 
 
@@ -83,7 +95,7 @@ def test_the_policys_fate_is_visible(metrics):
     events.policy_loaded(policy, ())
     assert value("schoolgate_policy_info", {"version": policy.version}) == 1
     assert value("schoolgate_policy_current") == 1
-    assert value("schoolgate_policy_last_success_timestamp_seconds") > 1e9
+    assert value("schoolgate_policy_loaded_timestamp_seconds") > 1e9
     with capture_logs() as logs:
         events.policy_rejected((PolicyIssue("policy.yaml", 3, 5, "rules", "is wrong"),), kept=policy.version)
     assert logs[0]["issues"] == ["policy.yaml:3:5: rules: is wrong"]
@@ -94,7 +106,7 @@ def test_the_policys_fate_is_visible(metrics):
 def test_the_parts_counters(metrics):
     """What DNS, proxy and portal count ends in metrics of their own."""
     dns, proxy = DnsMetrics(metrics.registry), ProxyMetrics(metrics.registry)
-    portal = PortalMetrics(metrics.registry)
+    portal = PortalMetrics(metrics.registry, None, lambda: AT)
     dns.query(Transport.UDP, "NOERROR")
     dns.dropped(Transport.TCP)
     dns.cache(CacheOutcome.STALE)
@@ -109,13 +121,13 @@ def test_the_parts_counters(metrics):
     portal.page("home", 200)
     value = metrics.registry.get_sample_value
     assert value("schoolgate_dns_queries_total", {"transport": "udp", "rcode": "NOERROR"}) == 1
-    assert value("schoolgate_dns_dropped_total", {"transport": "tcp"}) == 1
-    assert value("schoolgate_dns_cache_total", {"outcome": "stale"}) == 1
+    assert value("schoolgate_dns_dropped_messages_total", {"transport": "tcp"}) == 1
+    assert value("schoolgate_dns_cache_lookups_total", {"outcome": "stale"}) == 1
     assert value("schoolgate_dns_upstream_exchanges_total", {"outcome": "timeout"}) == 1
     assert value("schoolgate_dns_upstream_duration_seconds_sum") == 1.5
-    assert value("schoolgate_dns_forged_total") == 1
-    assert value("schoolgate_proxy_connections_open", {"listener": "explicit"}) == 1
+    assert value("schoolgate_dns_forged_answers_total") == 1
+    assert value("schoolgate_proxy_open_connections", {"listener": "explicit"}) == 1
     assert value("schoolgate_proxy_tls_connections_total", {"network": "pupils", "handling": "inspect"}) == 1
     assert value("schoolgate_proxy_answers_total", {"network": "pupils", "status": "403"}) == 1
-    assert value("schoolgate_proxy_upstream_failures_total", {"why": "name"}) == 1
+    assert value("schoolgate_proxy_upstream_failures_total", {"problem": "name"}) == 1
     assert value("schoolgate_portal_pages_total", {"page": "home", "status": "200"}) == 1

@@ -43,9 +43,10 @@ class Notes:
 class LivePortal:
     """A portal in a thread of its own."""
 
-    def __init__(self, school: School) -> None:
+    def __init__(self, school: School, providers: dict | None = None) -> None:
         self.school = school
         self.notes = Notes()
+        self._browsers: list[Browser] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -57,6 +58,7 @@ class LivePortal:
             school.clock,
             lambda *_: Page(403, (("Content-Length", "7"),), b"blocked"),
             school.service,
+            providers,
         )
         self._do(self.server.start())
         host, port = self.server.address
@@ -67,15 +69,20 @@ class LivePortal:
 
     def stop(self) -> None:
         """Stop it, and see that no page failed."""
+        for browser in self._browsers:
+            browser.client.close()
         self._do(self.server.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
-        assert not self.notes.faults, self.notes.faults
+        for _, error in self.notes.faults:
+            raise AssertionError("a page failed") from error
 
     def browser(self) -> "Browser":
         """Return somebody who is not signed in."""
-        return Browser(self)
+        browser = Browser(self)
+        self._browsers.append(browser)
+        return browser
 
     def account(self, email: str, *roles: Role) -> Account:
         """Make an account with a second factor where its roles need one; give it the key `KEY`."""

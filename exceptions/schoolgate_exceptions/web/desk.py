@@ -1,12 +1,12 @@
 """What every page is handed: the use cases, and how to show something."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from schoolgate_exceptions.errors import Unavailable
-from schoolgate_exceptions.ports import Page
+from schoolgate_exceptions.ports import Page, SignInProvider
 from schoolgate_exceptions.queue import READERS, Filter
 from schoolgate_exceptions.roles import APPROVERS, Role
 from schoolgate_exceptions.service import Service
@@ -32,6 +32,7 @@ class Counter:
 
     service: Service
     secure: bool  # reached over HTTPS
+    providers: Mapping[str, SignInProvider] = field(default_factory=dict)  # by the name on their button
 
     @property
     def policy(self) -> Policy:
@@ -49,6 +50,7 @@ class Counter:
             "errors": {},
             "title": "",
             "root": "",
+            "providers": list(self.providers),
             "other_language": _other_language(visit),
             "nav": self._nav(visit) if visit.session and not visit.session.incomplete else [],
             **values,

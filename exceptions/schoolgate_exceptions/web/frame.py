@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from schoolgate_exceptions.ports import Page
 
@@ -71,7 +72,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["pad"] = lambda text: f" {text}" if text else ""
+    environment.filters["pad"] = lambda text: Markup(" ") + text if text else ""
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}"
     return environment
 

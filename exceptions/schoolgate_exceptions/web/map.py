@@ -28,6 +28,8 @@ _PUBLIC = (
     Route("/report", "report", standings.report, standings.send_report),
     Route("/help", "help", standings.help_page),
     Route("/sign-in", "sign_in", signing.sign_in, signing.signed_in),
+    Route("/sign-in/with/{provider}", "sign_in", signing.at_provider),
+    Route("/sign-in/back/{provider}", "sign_in", signing.from_provider),
     Route("/signed-out", "sign_in", signing.signed_out),
     Route("/set-up/{token}", "set_up", signing.set_up, signing.make_first),
     Route("/invitation/{token}", "set_up", signing.invitation, signing.accept),

@@ -3,13 +3,13 @@
 import base64
 import binascii
 
-from schoolgate_exceptions.errors import InvalidInput, InvalidToken, SignInFailed, TooMany
-from schoolgate_exceptions.ports import Page
+from schoolgate_exceptions.errors import InvalidInput, InvalidToken, NotFound, SignInFailed, TooMany
+from schoolgate_exceptions.ports import Page, SignInProvider
 from schoolgate_exceptions.sessions import Session, Signed
 from schoolgate_exceptions.web.desk import Counter, own_path
-from schoolgate_exceptions.web.frame import redirect
+from schoolgate_exceptions.web.frame import redirect, with_headers
 from schoolgate_exceptions.web.qr import Svg, svg
-from schoolgate_exceptions.web.visit import SESSION, Visit, cookie
+from schoolgate_exceptions.web.visit import PROVIDER, SESSION, Visit, cookie, read_cookies
 
 
 def sign_in(counter: Counter, visit: Visit) -> Page:
@@ -60,6 +60,37 @@ def signed_out(counter: Counter, visit: Visit) -> Page:
     """Say that the session is over."""
     title, text = visit.t("sign-in.out-title"), visit.t("sign-in.out")
     return counter.message(visit, 200, title, text, link=("/sign-in", visit.t("sign-in.go")))
+
+
+def at_provider(counter: Counter, visit: Visit) -> Page:
+    """Send the browser to the school's own sign-in; a cookie keeps what has to be known when it comes back."""
+    begun = _provider(counter, visit).begin()
+    kept = cookie(PROVIDER, begun.cookie, secure=counter.secure, seconds=_AT_PROVIDER_SECONDS)
+    return redirect(begun.url, kept)
+
+
+def from_provider(counter: Counter, visit: Visit) -> Page:
+    """Open a session for whom the school's own sign-in vouches for."""
+    kept = read_cookies(visit.headers, secure=counter.secure).get(PROVIDER, "")
+    address = f"{counter.service.office.url}{visit.path}?{visit.raw_query}"
+    try:
+        who = _provider(counter, visit).finish(address, kept)
+        signed = counter.service.signing_in.by_provider(who.email, who.provider, who.name, who.roles)
+    except SignInFailed as error:
+        errors = {"email": str(error)}
+        return counter.again(visit, "account/sign-in.html.j2", errors, email="", next="/home")
+    gone = cookie(PROVIDER, "", secure=counter.secure, seconds=0)
+    return with_headers(_begin(counter, signed, "/home"), gone)
+
+
+def _provider(counter: Counter, visit: Visit) -> SignInProvider:
+    found = counter.providers.get(visit.parts["provider"])
+    if found is None:
+        raise NotFound("there is no such way of signing in")
+    return found
+
+
+_AT_PROVIDER_SECONDS = 600
 
 
 def set_up(counter: Counter, visit: Visit) -> Page:

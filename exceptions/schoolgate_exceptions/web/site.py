@@ -1,6 +1,6 @@
 """From an HTTP request to a page: who asks, may they, does the form come from us; then the page, or why not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from schoolgate_exceptions import csrf
 from schoolgate_exceptions.errors import Unavailable
-from schoolgate_exceptions.ports import Page
+from schoolgate_exceptions.ports import Page, SignInProvider
 from schoolgate_exceptions.service import Service
 from schoolgate_exceptions.sessions import Session
 from schoolgate_exceptions.web import failures
@@ -27,10 +27,15 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 class Site:
     """The pages under the portal's own names."""
 
-    def __init__(self, service: Service, routes: Sequence[Route] = ROUTES) -> None:
+    def __init__(
+        self,
+        service: Service,
+        providers: Mapping[str, SignInProvider] | None = None,
+        routes: Sequence[Route] = ROUTES,
+    ) -> None:
         self._service = service
         self._secure = service.office.url.startswith("https:")
-        self._counter = Counter(service, self._secure)
+        self._counter = Counter(service, self._secure, providers or {})
         self._routes = routes
 
     async def answer(self, request: Request) -> tuple[str, Page]:
@@ -128,6 +133,7 @@ class Site:
             path=request.url.path,
             parts=parts,
             query=query,
+            raw_query=request.url.query,
             form=_form(body.decode(errors="replace")) if is_form else Form(),
             body=body,
             headers=headers,

@@ -13,6 +13,7 @@ from schoolgate_exceptions.web.words import Words
 SESSION = "sg-session"
 FORM = "sg-form"
 LANGUAGE = "sg-lang"
+PROVIDER = "sg-provider"  # a sign-in that is going on elsewhere
 _SECURE = "__Host-"
 
 
@@ -24,6 +25,7 @@ class Visit:
     path: str
     parts: dict[str, str]  # of the route's path
     query: Form
+    raw_query: str
     form: Form
     body: bytes
     headers: Headers
@@ -52,7 +54,9 @@ def read_cookies(headers: Headers, *, secure: bool) -> dict[str, str]:
     except CookieError:
         return {}
     prefix = _SECURE if secure else ""
-    return {name: jar[prefix + name].value for name in (SESSION, FORM, LANGUAGE) if prefix + name in jar}
+    return {
+        name: jar[prefix + name].value for name in (SESSION, FORM, LANGUAGE, PROVIDER) if prefix + name in jar
+    }
 
 
 def cookie(name: str, value: str, *, secure: bool, seconds: int | None = None) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
+from schoolgate_proxy.client_tls import ClientTls
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.gate.listener import Door
 from schoolgate_proxy.gate.pipes import PipePool
@@ -69,6 +70,7 @@ class Gate:
         self.judge = judge
         self.counters = counters
         self.pages = pages
+        self.tls: ClientTls | None = None  # what block pages are shown with; without it mitmproxy shows them
         self.poller = Poller("gate", self.fault)
         self._upstream = upstream
         self._pool = PipePool()

@@ -12,8 +12,10 @@ from schoolgate_policy.technique import Technique
 from schoolgate_proxy.blockpage import BlockResponse, render_fault
 from schoolgate_proxy.gate import head as heads
 from schoolgate_proxy.gate import hello as hellos
+from schoolgate_proxy.gate.answer import fields_of, response
 from schoolgate_proxy.gate.dial import Dial
 from schoolgate_proxy.gate.listener import Door
+from schoolgate_proxy.gate.tls_page import TlsPage
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.ports import Address
 from schoolgate_proxy.request import Refusal, RequestHead, read_target, split_port
@@ -163,7 +165,7 @@ class Visitor:
         attempt = self.gate.judge.attempt(self.arrival, found.name)
         decision = self.gate.judge.decide(attempt)
         handling = handling_of(decision)
-        if handling is Handling.INSPECT:
+        if handling is Handling.INSPECT and not self._page_suffices(hello, decision):
             self._hand_over(split=split)
             return
         self._note(found, decision.network)
@@ -174,6 +176,9 @@ class Visitor:
 
     def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
         self.gate.counters.connection_handled(decision.network, handling)
+        if handling is Handling.INSPECT:
+            self._show_page(name, attempt, decision)
+            return
         self.gate.judge.acted(attempt, decision)
         if handling is Handling.PASS:
             self.attempt, self.decision = attempt, decision
@@ -181,6 +186,18 @@ class Visitor:
             self._connect(name)
         else:
             self._refuse_tls()
+
+    def _page_suffices(self, hello: hellos.Hello, decision: Decision) -> bool:
+        """Whether all that is to come is the block page, for a client that speaks HTTP/1.1."""
+        speaks = not hello.alpn or b"http/1.1" in hello.alpn
+        return decision.blocked and not decision.path_decides and speaks and self.gate.tls is not None
+
+    def _show_page(self, name: str, attempt: Attempt, decision: Decision) -> None:
+        if self.gate.tls is None:
+            raise RuntimeError("a page is to be shown without a certificate")
+        self.attempt, self.decision = attempt, decision
+        self.deadline(self.gate.config.undecided)
+        TlsPage(self, self.gate.tls.connection(name, self.sock), attempt, decision).go_on()
 
     def _note(self, found: TlsName, network: str = "") -> None:
         for technique in found.techniques:
@@ -220,16 +237,15 @@ class Visitor:
             host, port = "", None
         if port is None:
             refusal = Refusal(400, "CONNECT names a host and a port", Technique.PROXY_PROTOCOL)
-            self._answer(self.gate.pages.refused(refusal, self.arrival, "", _fields(request)), "CONNECT")
+            self._answer(self.gate.pages.refused(refusal, self.arrival, "", fields_of(request)), "CONNECT")
             return
-        name, _, page = self.gate.pages.connect(self.arrival, host, port, _fields(request))
+        name, _, page = self.gate.pages.connect(self.arrival, host, port, fields_of(request))
         if name is None or page is not None:
             self._answer(page or render_fault(""), "CONNECT")
             return
         self.connect_name = name
         self.address = (name, port)
-        self._timer.cancel()
-        self._timer = self.gate.poller.later(self.gate.config.undecided, self._late)
+        self.deadline(self.gate.config.undecided)
         self._looks, self._size = 0, _FIRST_LOOK
         self.sock.send(ESTABLISHED)
         if ahead:
@@ -247,21 +263,36 @@ class Visitor:
             return False
         if judge.is_path_trick(attempt):
             self._saw(Technique.PATH_TRICK, target.host, decision.network)
-        self._answer(self.gate.pages.blocked(attempt, decision, _fields(request)), request.method)
+        self._answer(self.gate.pages.blocked(attempt, decision, fields_of(request)), request.method)
         return True
 
     def _answer(self, page: BlockResponse, method: str) -> None:
         """Send a response, and read what the client still sends for a moment, so that it gets to see it."""
-        lines = [f"HTTP/1.1 {page.status} {_PHRASES.get(page.status, 'Refused')}", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in page.headers]
-        self.sock.send("\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else page.body))
+        self.sock.send(response(page, method))
+        self.linger()
+
+    def linger(self) -> None:
+        """Send no more, and read what still comes for a moment: what is left unread would undo what was sent."""
         self.sock.shutdown(socket.SHUT_WR)
         self._timer.cancel()
         self._timer = self.gate.poller.later(_LINGER_SECONDS, self.close)
         self.gone = True
         self.gate.answered(self)
-        fd = self.sock.fileno()
-        (self.gate.poller.change if self._watched else self.gate.poller.watch)(fd, EPOLLIN, self._discard)
+        self.await_events(EPOLLIN, self._discard)
+
+    def await_events(self, events: int, handler: Callable[[int], None]) -> None:
+        """Have the socket watched for other events."""
+        if self.gone and handler != self._discard:
+            return
+        (self.gate.poller.change if self._watched else self.gate.poller.watch)(
+            self.sock.fileno(), events, handler
+        )
+        self._watched = True
+
+    def deadline(self, seconds: float) -> None:
+        """Close the connection unless it is decided within so many seconds from now."""
+        self._timer.cancel()
+        self._timer = self.gate.poller.later(seconds, self._late)
 
     def _discard(self, _mask: int) -> None:
         try:
@@ -278,11 +309,7 @@ class Visitor:
 
     def _connect(self, name: str) -> None:
         port = self.address[1] if self.address and self.address[1] != 80 else 443
-        if not self._watched:
-            self._watched = True
-            self.gate.poller.watch(self.sock.fileno(), _ARRIVING, self._waiting)
-        else:
-            self.gate.poller.change(self.sock.fileno(), _ARRIVING, self._waiting)
+        self.await_events(_ARRIVING, self._waiting)
         self.gate.find(self, name, port)
 
     def _waiting(self, mask: int) -> None:
@@ -351,18 +378,3 @@ class Visitor:
 
     def _saw(self, technique: Technique, host: str, network: str = "") -> None:
         self.gate.judge.saw(technique, self.arrival, host, network)
-
-
-def _fields(request: RequestHead) -> tuple[str, str]:
-    accept, dest = request.values("accept"), request.values("sec-fetch-dest")
-    return accept[0] if accept else "", dest[0] if dest else ""
-
-
-_PHRASES = {
-    400: "Bad Request",
-    403: "Forbidden",
-    405: "Method Not Allowed",
-    431: "Request Header Fields Too Large",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}

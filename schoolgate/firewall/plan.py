@@ -1,0 +1,182 @@
+"""What the firewall must do, worked out from policy and settings before a rule is written."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+from schoolgate.settings import Endpoint, Settings
+from schoolgate_policy.errors import SchoolgateError
+from schoolgate_policy.model import IPNetwork, Network, Pass, Policy
+
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}")
+
+
+class CannotPlan(SchoolgateError):  # noqa: N818 - reads as what it is where it is raised and caught
+    """Settings that no firewall can be made from; `lines` names each of them."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("; ".join(self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """A filtered network: where it arrives, and which ports of ours serve it. A port of None serves it not."""
+
+    network: str
+    interface: str
+    sources: tuple[IPNetwork, ...]
+    proxy_port: int
+    dns_ports: Mapping[int, int]  # by IP version
+    portal_port: int | None
+    open_ports: tuple[int, ...]  # TCP ports of ours that people name themselves: explicit proxy, portal
+    passes: tuple[Pass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that the ruleset says."""
+
+    vlans: tuple[Vlan, ...]
+    unfiltered: tuple[str, ...]  # networks without an interface: nothing of theirs is forwarded
+    wan: str | None
+    trusted: tuple[str, ...]
+    admin: tuple[IPNetwork, ...]
+    own_tcp: tuple[int, ...]  # every TCP port of ours, closed to the internet
+    own_udp: tuple[int, ...]
+    ntp: Literal["box", "allow", "refuse"]
+    masquerade: bool
+
+
+def make_plan(policy: Policy, settings: Settings) -> Plan:
+    """Work out what the firewall must do.
+
+    Raises:
+        CannotPlan: a setting is missing or contradicts another; one line for each.
+
+    """
+    problems = list(_problems(policy, settings))
+    if problems:
+        raise CannotPlan(problems)
+    named = settings.interfaces
+    return Plan(
+        vlans=tuple(_vlan(net, settings) for net in policy.networks.values() if net.id in named),
+        unfiltered=tuple(network for network in policy.networks if network not in named),
+        wan=named.get("wan"),
+        trusted=settings.firewall.trusted,
+        admin=settings.firewall.admin,
+        own_tcp=_own_tcp(settings),
+        own_udp=tuple(sorted({at.port for at in settings.dns.listen})),
+        ntp=settings.firewall.ntp,
+        masquerade=settings.firewall.masquerade,
+    )
+
+
+def _vlan(network: Network, settings: Settings) -> Vlan:
+    portal = settings.portal.listen
+    served = _reaches(portal, network)
+    return Vlan(
+        network=network.id,
+        interface=settings.interfaces[network.id],
+        sources=_sources(network),
+        proxy_port=settings.proxy.transparent[network.id],
+        dns_ports=_dns_ports(settings, network),
+        portal_port=portal.port if served else None,
+        open_ports=tuple(_open_ports(settings, network)),
+        passes=network.passes,
+    )
+
+
+def _sources(network: Network) -> tuple[IPNetwork, ...]:
+    """Return the addresses that may come from the network; loopback never arrives."""
+    return tuple(one for one in network.addresses if not one.is_loopback)
+
+
+def _versions(network: Network) -> list[int]:
+    return sorted({one.version for one in _sources(network)})
+
+
+def _dns_ports(settings: Settings, network: Network) -> dict[int, int]:
+    """Return the port that the sinkhole has for each IP version; its IPv6 sockets do not take IPv4."""
+    found: dict[int, int] = {}
+    for at in settings.dns.listen:
+        version = ip_address(at.host).version
+        if _reaches(at, network, version):
+            found.setdefault(version, at.port)
+    return found
+
+
+def _reaches(at: Endpoint, network: Network, version: int | None = None) -> bool:
+    """Whether what listens there can be reached from a network: it has every address, or one of its ranges."""
+    address = ip_address(at.host)
+    if version is not None and address.version != version:
+        return False
+    return address.is_unspecified or any(
+        address.version == one.version and address in one for one in _sources(network)
+    )
+
+
+def _open_ports(settings: Settings, network: Network) -> Iterator[int]:
+    """Yield TCP ports that clients are told of, and so connect to without being redirected."""
+    if _reaches(settings.proxy.explicit, network):
+        yield settings.proxy.explicit.port
+    portal = settings.portal.listen
+    if _reaches(portal, network) and (urlsplit(settings.portal.url).port or 80) == portal.port:
+        yield portal.port
+
+
+def _own_tcp(settings: Settings) -> tuple[int, ...]:
+    at = (
+        *settings.dns.listen,
+        settings.proxy.explicit,
+        settings.portal.listen,
+        settings.metrics.dns,
+        settings.metrics.proxy,
+        settings.metrics.portal,
+        settings.metrics.firewall,
+    )
+    return tuple(sorted({one.port for one in at} | set(settings.proxy.transparent.values())))
+
+
+def _problems(policy: Policy, settings: Settings) -> Iterator[str]:
+    known = policy.networks
+    interfaces = settings.interfaces
+    if not any(network in interfaces for network in known):
+        yield f"interfaces: none of the policy's networks has one; available: {', '.join(known)}"
+    for name, interface in interfaces.items():
+        if name not in known and name != "wan":
+            yield f"interfaces.{name}: no such network in the policy; available: {', '.join(known)}, wan"
+        if not _INTERFACE.fullmatch(interface):
+            yield f"interfaces.{name}: `{interface}` is no name of an interface such as vlan20"
+    for interface in settings.firewall.trusted:
+        if not _INTERFACE.fullmatch(interface):
+            yield f"firewall.trusted: `{interface}` is no name of an interface such as mgmt0"
+    yield from _shared(interfaces, settings.firewall.trusted)
+    for name in known:
+        if name in interfaces:
+            yield from _unserved(known[name], settings)
+
+
+def _shared(interfaces: dict[str, str], trusted: Iterable[str]) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for name, interface in (*((f"interfaces.{key}", at) for key, at in interfaces.items()),
+                            *(("firewall.trusted", at) for at in trusted)):  # fmt: skip
+        if (other := seen.setdefault(interface, name)) != name:
+            yield f"{name}: {interface} is {other} already; whose rules apply is told by the interface"
+
+
+def _unserved(network: Network, settings: Settings) -> Iterator[str]:
+    name = network.id
+    if not settings.proxy.transparent.get(name):
+        yield f"proxy.transparent.{name}: no port; there is nothing to redirect {name} to"
+    served = _dns_ports(settings, network)
+    for version in _versions(network):
+        if version not in served:
+            at = '"[::]:5353"' if version == 6 else '"0.0.0.0:5353"'
+            listen = ", ".join(map(str, settings.dns.listen))
+            yield f"dns.listen: {listen}: not reachable over IPv{version} from {name}; add {at}"
+    if not _sources(network):
+        yield f"networks.{name}.addresses: only loopback, which never arrives from {settings.interfaces[name]}"

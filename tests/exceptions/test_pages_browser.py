@@ -1,0 +1,245 @@
+"""The pages in a real browser: the main way at two sizes, and what keyboards, zoom, contrast and checkers make of them."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import axe
+import pytest
+import screenshots
+from screenshots import sign_in
+from showcase import HEADTEACHER, LOOPBACK, OFFICER, Showcase, open_showcase
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser"), pytest.mark.timeout(300)]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+SIZES = {"telephone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 860}}
+MAIN = ("front", "ask-1-for", "ask-3-reason", "sent", "standing-waiting", "report", "sign-in", "approve")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Showcase]:
+    """A school in the middle of a week."""
+    shown = open_showcase(tmp_path_factory.mktemp("school"))
+    yield shown
+    shown.portal.stop()
+    shown.school.service.close()
+
+
+@pytest.fixture
+def opened(chromium: Any, show: Showcase) -> Iterator[Any]:
+    """Opens a page of the portal in a fresh context, which is closed afterwards."""
+    contexts = []
+
+    def make(size: str = "desk", who: str = "", **options: Any) -> Any:
+        context = chromium.new_context(**{"viewport": SIZES[size], **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        if who:
+            sign_in(page, show.portal, who)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scripts", [True, False])
+def test_from_the_block_page_to_an_open_page(show: Showcase, opened: Any, size: str, scripts: bool) -> None:
+    """Ask, review, approve, and the page of the request says yes: by hand, at both sizes, also without scripts."""
+    host = f"{size}{int(scripts)}.instagram.com"
+    pupil = opened(size, java_script_enabled=scripts)
+    pupil.goto(f"{show.portal.url}/ask?about={show.school.link(host, LOOPBACK)}")
+    pupil.get_by_label("A lesson").check()
+    pupil.get_by_role("button", name="Next").click()
+    pupil.get_by_label("This week").check()
+    pupil.get_by_role("button", name="Next").click()
+    pupil.get_by_label("Which lesson is it for?").fill("Art")
+    pupil.get_by_role("button", name="Send").click()
+    code = pupil.locator(".code").inner_text()
+    officer = opened(size, OFFICER, java_script_enabled=scripts)
+    officer.get_by_role("link", name="Requests").click()
+    officer.locator("section", has_text=host).get_by_role("link").first.click()
+    officer.get_by_label("Your advice to the headteacher").fill("A gallery. Fine for a week.")
+    officer.get_by_role("button", name="Recommend").click()
+    assert "gets a letter" in officer.get_by_role("status").inner_text()
+    head = opened("telephone", HEADTEACHER, java_script_enabled=scripts)
+    head.goto(officer.url.partition("?")[0])
+    assert head.get_by_text("A gallery. Fine for a week.").first.is_visible()
+    head.get_by_role("button", name="Approve", exact=True).click()
+    assert "opens within two seconds" in head.get_by_role("status").inner_text()
+    assert show.school.is_open(host)
+    pupil.goto(f"{show.portal.url}/requests/{code}")
+    assert pupil.locator("h1").inner_text() == "The answer is yes"
+
+
+def all_pages(show: Showcase) -> list[tuple[str, str, str]]:
+    return [
+        *(("", name, path) for name, path in screenshots.public_pages(show)),
+        *((OFFICER, name, path) for name, path in screenshots.office_pages(show)),
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_no_accessibility_violation(show: Showcase, opened: Any, size: str, scheme: str) -> None:
+    """The checker finds nothing against WCAG 2.2 AA on any page, in light and dark."""
+    if not axe.source()[0]:
+        pytest.skip(axe.source()[1])
+    pages = {who: opened(size, who, color_scheme=scheme) for who in ("", OFFICER)}
+    found = []
+    for who, name, path in all_pages(show):
+        pages[who].goto(show.portal.url + path)
+        found += [f"{name}: {line}" for line in axe.violations(pages[who])]
+    assert not found, "\n".join(found)
+
+
+def test_nothing_is_wider_than_the_screen(show: Showcase, opened: Any) -> None:
+    """At 320 pixels, which is 1280 at 400 per cent (WCAG 1.4.10), no page scrolls sideways, and nothing complains."""
+    complaints: list[str] = []
+    for who in ("", OFFICER):
+        page = opened("desk", who, viewport={"width": 320, "height": 256})
+        page.on("console", lambda message: complaints.append(message.text))
+        for owner, name, path in all_pages(show):
+            if owner == who:
+                page.goto(show.portal.url + path)
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= 320, f"{name} is {wide} wide"
+    assert not [one for one in complaints if "status of 4" not in one]
+
+
+@pytest.mark.parametrize("who", ["", OFFICER])
+def test_targets_are_large(show: Showcase, opened: Any, who: str) -> None:
+    """Whatever pupils press is 44 pixels high or more, everything else 24 (WCAG 2.5.8), links in sentences aside."""
+    least = 24 if who else 44
+    page = opened("telephone", who)
+    small = []
+    for owner, name, path in all_pages(show):
+        if owner == who:
+            page.goto(show.portal.url + path)
+            found = page.evaluate(
+                """least => [...document.querySelectorAll('a, button, input:not([type=hidden]), select, textarea, summary')]
+                .map(e => [e.closest('label.option') || e, e])
+                .filter(([b, e]) => !(e.tagName == 'A' && e.closest('p, dd, li, td, th, .foot span')) && !e.classList.contains('skip'))
+                .map(([b, e]) => [b.getBoundingClientRect(), e])
+                .filter(([r]) => r.height && r.height < least)
+                .map(([r, e]) => `${Math.round(r.height)} ${e.outerHTML.slice(0, 90)}`)""",
+                least,
+            )
+            small += [f"{name}: {one}" for one in found]
+    assert not small, "\n".join(small)
+
+
+def test_by_keyboard_alone(show: Showcase, opened: Any) -> None:
+    """Tab, space and return are enough to ask; the first stop skips to the page; what has the focus can be seen."""
+    page = opened()
+    page.goto(f"{show.portal.url}/ask?about={show.school.link('keys.instagram.com', LOOPBACK)}")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.activeElement.value") == "lesson"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**for=homework**")
+    page.locator("#until").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**until=day**")
+    page.locator("#reason").focus()
+    page.keyboard.type("Maths")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sent/**")
+
+
+def test_every_control_can_be_reached_by_keyboard(show: Showcase, opened: Any) -> None:
+    """On the officer's case page Tab reaches every control that can be seen, and nothing keeps the focus."""
+    page = opened("desk", OFFICER)
+    path = next(path for name, path in screenshots.office_pages(show) if name == "case")
+    page.goto(show.portal.url + path)
+    wanted = page.evaluate(
+        """[...document.querySelectorAll('a, button, input:not([type=hidden]), textarea, summary')]
+        .filter(e => e.checkVisibility()).filter(e => e.type != 'radio' || e.checked).length"""
+    )
+    for _ in range(wanted + 40):
+        page.keyboard.press("Tab")
+        page.evaluate("document.activeElement.dataset.seen = '1'")
+    missed = page.evaluate(
+        """[...document.querySelectorAll('a, button, input:not([type=hidden]), textarea, summary')]
+        .filter(e => e.checkVisibility()).filter(e => e.type != 'radio' || e.checked)
+        .filter(e => !e.dataset.seen).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert not missed
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_forced_colours(show: Showcase, opened: Any, name: str) -> None:
+    """With colours forced by the reader every button and choice still has a border to be seen by."""
+    page = opened("telephone", forced_colors="active")
+    page.goto(show.portal.url + dict(screenshots.public_pages(show))[name])
+    bare = page.evaluate(
+        """[...document.querySelectorAll('.button, .option, .tag, .note, input:not([type=hidden]):not([type=radio])')]
+        .filter(e => parseFloat(getComputedStyle(e).borderTopWidth) < 1).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert not bare
+
+
+def test_errors_are_told_and_found(show: Showcase, opened: Any) -> None:
+    """The error summary's link leads to the field, whose description is the same words."""
+    page = opened()
+    page.goto(f"{show.portal.url}/report")
+    page.get_by_role("button", name="Send").click()
+    assert page.title().startswith("Error:")
+    page.get_by_role("alert").get_by_role("link").first.click()
+    assert page.evaluate("location.hash") == "#host"
+    described = page.locator("#host").get_attribute("aria-describedby").split()
+    assert "host-error" in described
+    assert page.locator("#host").get_attribute("aria-invalid") == "true"
+
+
+def test_the_decision_is_two_equal_buttons(show: Showcase, opened: Any) -> None:
+    """On a telephone the two buttons of the head's page have the same size, colours and border."""
+    page = opened("telephone")
+    page.goto(show.portal.url + dict(screenshots.public_pages(show))["approve"])
+    looks = page.evaluate(
+        """[...document.querySelectorAll('.equal .button')].map(e => {
+        const r = e.getBoundingClientRect(), s = getComputedStyle(e);
+        return [r.width, r.height, s.color, s.backgroundColor, s.borderTopColor, s.fontWeight].join()})"""
+    )
+    assert len(looks) == 2
+    assert looks[0] == looks[1]
+
+
+def test_on_paper(show: Showcase, opened: Any) -> None:
+    """Printed, a case has its facts and its story, and no navigation."""
+    page = opened("desk", OFFICER)
+    page.goto(show.portal.url + dict(screenshots.office_pages(show))["case"])
+    page.emulate_media(media="print")
+    assert not page.locator(".nav").is_visible()
+    assert page.get_by_text("What was asked").is_visible()
