@@ -79,6 +79,6 @@ class DnsRecorder(Recorder, Protocol):
     def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
         """Record verdicts that were acted upon again and again: client's address, decision, how many times.
 
-        All fell within a second or two before the call; the host is the decision's.
+        All fell within the few seconds before the call; the host is the decision's.
         """
         ...

@@ -272,6 +272,7 @@ class UdpListener:
         if self._settling is not None:
             self._settling.cancel()
         self._fast.settle()
+        self._fast.hand_in()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
