@@ -9,7 +9,7 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench bench-dns bench-proxy fuzz screenshots lock packages clean
+.PHONY: help run demo test lint format bench bench-dns bench-proxy fuzz lab screenshots lock packages clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-proxy: $(STAMPS)/dev  ## measure the proxy beside mitmdump and squid, whic
 fuzz: $(STAMPS)/dev  ## feed the readers of DNS messages with noise, SECONDS_EACH=60 on each (never part of the tests)
 	@$(PIP) install --require-hashes -r requirements/fuzz.txt
 	@cd $${TMPDIR:-/tmp} && $(abspath $(BIN))/python $(CURDIR)/tests/fuzz/fuzz_dns.py
+
+lab: packages $(STAMPS)/dev  ## a school in network namespaces to try by hand, as root: pupil, staff, guest, the box, an internet
+	@cd tests/support && exec $(abspath $(BIN))/python lab.py
 
 screenshots: $(STAMPS)/dev  ## take a picture of every page of the portal, in build/screenshots (ONLY=ask takes some)
 	$(BIN)/python tests/support/screenshots.py build/screenshots $(ONLY)

@@ -10,7 +10,10 @@ curl curl pages fetched with curl
 chromium chromium pages looked at in a browser
 nft nftables firewall in network namespaces
 ip iproute2 network namespaces
-pg_ctlcluster postgresql the request queue on PostgreSQL'
+sysctl procps the school in network namespaces
+pg_ctlcluster postgresql the request queue on PostgreSQL
+prometheus prometheus dashboards and alerts, in a real Prometheus
+amtool prometheus-alertmanager who is told of an alert'
 
 packages= skipped=
 while read -r command package what; do

@@ -10,19 +10,21 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from ssl import SSLError
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 
 from schoolgate.part import CannotStart, Part, Server, Surroundings
 from schoolgate.settings import Endpoint, Settings, system_resolvers
+from schoolgate_policy.names import as_ip
 
 _log = structlog.get_logger()
 
 if TYPE_CHECKING:
+    from schoolgate.ask_links import AskUrl
+    from schoolgate.events.receiver import EventReceiver
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
-    from schoolgate.request_queue import AskUrl
+    from schoolgate.portal_tls import PortalCertificate
     from schoolgate.sign_on import SignOn
     from schoolgate_dns.config import DnsConfig
     from schoolgate_dns.server import DnsServer
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from schoolgate_exceptions.service import Service
     from schoolgate_policy.decision import Attempt, Decision
     from schoolgate_policy.engine import Engine
+    from schoolgate_policy.model import Policy
     from schoolgate_proxy.ports import Resolve
     from schoolgate_proxy.server import ProxyServer
 
@@ -57,9 +60,16 @@ def dns_config(settings: Settings) -> "DnsConfig":
         tunnel_carriers=dns.tunnel_carriers,
         block_page_v4=next((page for page in pages if isinstance(page, IPv4Address)), None),
         block_page_v6=next((page for page in pages if isinstance(page, IPv6Address)), None),
+        portal_host=_portal_name(settings),
         local_zones=frozenset(dns.local_zones),
         private_allowed=settings.internal,
     )
+
+
+def _portal_name(settings: Settings) -> str:
+    """Return the portal's name as the sinkhole answers it; empty where it has none, or an address."""
+    host = settings.portal_host or ""
+    return "" if as_ip(host) is not None else host
 
 
 def _roots(file: Path | None) -> Path | None:
@@ -113,6 +123,7 @@ def build_proxy(around: Surroundings) -> Server:
 
     settings = around.settings.proxy
     _check_networks(settings.transparent, around.store.engine)
+    _tell_limits(around.store.engine.policy)
     config = ProxyConfig(
         state=around.settings.state,
         explicit=(settings.explicit,),
@@ -120,12 +131,37 @@ def build_proxy(around: Surroundings) -> Server:
         upstream_ca=settings.upstream_ca,
         allowed_upstream=around.settings.internal,
         resolve=_lookup(around),
+        own_pages=_own_pages(around.settings),
         ask_url=_ask_url(around.settings),
         share_ports=settings.workers > 1,
     )
     counters = ProxyMetrics(around.metrics.registry)
     certificate_metrics(around.metrics.registry, certificate_files(around.settings.state))
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
+
+
+def _own_pages(settings: Settings) -> dict[tuple[str, int], tuple[str, int]]:
+    """Return the portal's host and the ports that browsers ask for, and where this box listens for them."""
+    host, portal = settings.portal_host, settings.portal
+    if host is None:
+        return {}
+    pages = {80: portal.listen, 443: portal.listen_tls}
+    return {(host, port): _from_here(at) for port, at in pages.items() if at is not None and at.port}
+
+
+def _from_here(at: Endpoint) -> tuple[str, int]:
+    """Return how this box reaches what listens on an address, be that every address."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(at.host, at.host), at.port  # noqa: S104 - compared, not bound
+
+
+def _tell_limits(policy: "Policy") -> None:
+    """Log what each network's level of inspection cannot see."""
+    from schoolgate_policy.limits import limits
+
+    found = limits(policy)
+    for network in policy.networks.values():
+        unseen = [one.text for one in found if one.network == network.id]
+        _log.info("proxy.cannot_see", network=network.id, inspection=network.inspection, unseen=unseen)
 
 
 def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:
@@ -138,7 +174,7 @@ def _check_networks(transparent: Mapping[str, int], engine: "Engine") -> None:
 
 
 def _ask_url(settings: Settings) -> "AskUrl | None":
-    from schoolgate.request_queue import ask_url
+    from schoolgate.ask_links import ask_url
 
     try:
         return ask_url(settings)
@@ -162,6 +198,7 @@ def _lookup(around: Surroundings) -> "Resolve | None":
 
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
+    from schoolgate.ask_links import portal_url
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_box import box_metrics
@@ -170,7 +207,9 @@ def build_portal(around: Surroundings) -> Server:
     from schoolgate_exceptions.server import PortalServer
 
     settings = around.settings.portal
-    config = PortalConfig(settings.listen, _own_host(settings.url))
+    config = PortalConfig(
+        settings.listen, around.settings.portal_host, settings.listen_tls, portal_url(around.settings)
+    )
     metrics = PortalMetrics(around.metrics.registry, around.store, around.clock)
     box_metrics(around.metrics.registry, around.settings.state)
     service = _service(around)
@@ -184,10 +223,32 @@ def build_portal(around: Surroundings) -> Server:
         block_page(_ask_url(around.settings)),
         service,
         sign_on.providers,
+        _certificate(around),
     )
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
     jobs = JobRunner(service, metrics, around.recorder)
-    return _Portal(server, service, jobs, around.settings, lists, sign_on)
+    return _Portal(server, service, jobs, around.settings, lists, _event_receiver(around, service), sign_on)
+
+
+def _event_receiver(around: Surroundings, service: "Service") -> "EventReceiver":
+    """Return what reads the events of all processes into the log of the portal."""
+    from schoolgate.events.receiver import EventReceiver
+    from schoolgate.events.sender import SOCKET
+    from schoolgate.metrics_events import EventMetrics
+
+    counters = EventMetrics(around.metrics, around.recorder)
+    service.log.lost = counters.dropped
+    return EventReceiver(around.settings.state / SOCKET, service.log, counters)
+
+
+def _certificate(around: Surroundings) -> "PortalCertificate | None":
+    """Return what the portal shows over TLS, None where it has no TLS."""
+    from schoolgate.portal_tls import certificate_of
+
+    try:
+        return certificate_of(around.settings, around.store.engine.policy.school.name)
+    except OSError as error:
+        raise CannotStart(f"portal.certificate: {error}") from error
 
 
 def _sign_on(settings: Settings, service: "Service") -> "SignOn":
@@ -214,16 +275,14 @@ def _service(around: Surroundings) -> "Service":
         raise CannotStart(f"state: {error}") from error
 
 
-def _own_host(url: str) -> str | None:
-    return urlsplit(url).hostname if url else None
-
-
 def block_page(ask_url: "AskUrl | None") -> "BlockPage":
     """Return the proxy's block page, for the portal; `ask_url` makes the link of its button."""
     from schoolgate_exceptions.ports import Page
     from schoolgate_proxy.blockpage import render
 
-    def make(engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str) -> Page:
+    def make(
+        engine: "Engine", attempt: "Attempt", decision: "Decision", accept: str, dest: str, language: str
+    ) -> Page:
         page = render(
             decision,
             engine.policy,
@@ -232,6 +291,7 @@ def block_page(ask_url: "AskUrl | None") -> "BlockPage":
             ask_url=ask_url(attempt, decision) if ask_url else None,
             accept=accept,
             sec_fetch_dest=dest,
+            accept_language=language,
         )
         return Page(page.status, page.headers, page.body)
 
@@ -282,11 +342,14 @@ class _Portal:
     jobs: "JobRunner"
     settings: Settings
     lists: "ListRefresher"
+    events: "EventReceiver"
     sign_on: "SignOn"
 
     async def start(self) -> None:
-        from schoolgate.request_queue import announce_first_account, portal_url
+        from schoolgate.ask_links import portal_url
+        from schoolgate.request_queue import announce_first_account
 
+        self.events.start()
         await self.server.start()
         base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
         if path := announce_first_account(self.service, self.settings, base):
@@ -301,11 +364,14 @@ class _Portal:
         await self.jobs.stop()
         await self.lists.stop()
         await self.server.stop()
+        await asyncio.to_thread(self.events.stop)
         self.sign_on.close()
         self.service.close()
 
     def listening(self) -> dict[str, str]:
-        return {"portal": str(Endpoint(*self.server.address))}
+        tls = self.server.tls_address
+        more = {"portal_tls": str(Endpoint(*tls))} if tls else {}
+        return {"portal": str(Endpoint(*self.server.address)), **more}
 
 
 def _numbered(name: str, addresses: list[str]) -> dict[str, str]:

@@ -13,8 +13,11 @@ from typer.exceptions import TyperException
 from schoolgate import __version__
 from schoolgate.commands import (
     audit,
+    backup,
+    ca,
     catalogue,
     demo,
+    doctor,
     firewall,
     history,
     lists,
@@ -52,7 +55,11 @@ app.add_typer(firewall.app, name="firewall")
 app.add_typer(requests.app, name="requests")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
+app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
+app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's callback

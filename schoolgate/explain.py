@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from schoolgate_policy.decision import Attempt, Decision, Reason, Step
+from schoolgate_policy.additions import additions
+from schoolgate_policy.decision import Attempt, Decision, Page, Reason, Step
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.errors import SchoolgateError
+from schoolgate_policy.errors import InvalidHost, SchoolgateError
 from schoolgate_policy.model import Policy
-from schoolgate_policy.names import parse_address
+from schoolgate_policy.names import canonical_host, parse_address
 from schoolgate_policy.shown import judge_shown
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -22,10 +23,11 @@ class InvalidQuestion(SchoolgateError):  # noqa: N818 - reads as what it is wher
     """A question that cannot be put to the engine."""
 
 
-def parse_question(url: str, address: str, at: str, policy: Policy) -> Attempt:
+def parse_question(url: str, address: str, at: str, policy: Policy, within: str = "") -> Attempt:
     """Make an attempt of what was typed; an empty `at` means now.
 
-    A bare host asks about the name alone; a URL (or a host with a path) about that page.
+    A bare host asks about the name alone; a URL (or a host with a path) about that page, with `within` as a part of
+    another one.
 
     Raises:
         InvalidQuestion: a part of it cannot be read; the message says which.
@@ -38,7 +40,14 @@ def parse_question(url: str, address: str, at: str, policy: Policy) -> Attempt:
     except ValueError:
         raise InvalidQuestion(f"--from: `{address}` is not an IP address") from None
     host, path = _split_url(url)
-    return Attempt(client, host, parse_instant(at, policy.school.timezone), path)
+    attempt = Attempt(client, host, parse_instant(at, policy.school.timezone), path)
+    if not within:
+        return attempt
+    page, inside = _split_url(within)
+    try:
+        return replace(attempt, path=path or "/", within=Page(canonical_host(page), inside or "/"))
+    except InvalidHost as error:
+        raise InvalidQuestion(f"--within: {error}") from None
 
 
 def explain(engine: Engine, attempt: Attempt) -> tuple[Attempt, Decision]:
@@ -89,7 +98,16 @@ def parse_instant(text: str, timezone: str) -> datetime:
     return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
 
 
-def as_mapping(decision: Decision) -> dict[str, Any]:
+def _added(decision: Decision, policy: Policy) -> dict[str, str]:
+    """Return the header fields and parameters that the proxy sets on requests which were allowed."""
+    network = policy.networks.get(decision.network)
+    if network is None or decision.blocked or not decision.open_tls:
+        return {}
+    found = additions(network, decision.host)
+    return {**found.headers, **found.query} if found else {}
+
+
+def as_mapping(decision: Decision, policy: Policy) -> dict[str, Any]:
     """Return a decision in the form that `explain --json` prints; instants in UTC, ISO 8601."""
     return {
         "verdict": decision.verdict.value,
@@ -107,6 +125,7 @@ def as_mapping(decision: Decision) -> dict[str, Any]:
         "at": decision.at.isoformat(),
         "valid_until": decision.valid_until.isoformat() if decision.valid_until else None,
         "path_decides": decision.path_decides,
+        "adds": _added(decision, policy),
         "considered": [
             {"what": step.what, "source": step.source, "matched": step.matched, "because": step.because}
             for step in decision.considered
@@ -138,6 +157,8 @@ def as_text(attempt: Attempt, decision: Decision, policy: Policy, opens_at: date
         lines.append(f"  opens   {local(opens_at)}")
     if decision.path_decides:
         lines.append("  pages   some page below this host is judged otherwise; ask with its full URL")
+    for name, value in _added(decision, policy).items():
+        lines.append(f"  adds    {name}: {value}")
     lines.append("looked at:")
     for step in decision.considered:
         mark = "*" if step.matched else "-"

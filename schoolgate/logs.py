@@ -143,6 +143,6 @@ def _route_standard_library(
         logging.getLogger(name).setLevel(private)
     # What keeps it from listening is raised as well, and said in one line.
     logging.getLogger("mitmproxy.addons.proxyserver").setLevel(max(private, logging.CRITICAL))
-    for name in ("uvicorn", "watchfiles"):  # every start and every change: we say that ourselves
+    for name in ("uvicorn", "watchfiles", "alembic"):  # every start and every change: we say that ourselves
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.captureWarnings(capture=True)

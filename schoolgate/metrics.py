@@ -8,6 +8,7 @@ its series along).
 """
 
 import platform
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
@@ -21,10 +22,10 @@ from prometheus_client import (
 )
 
 from schoolgate import __version__
-from schoolgate.metrics_live import Live, LiveMetrics, one
+from schoolgate.metrics_live import Live, LiveMetrics, known, one
 from schoolgate_policy.decision import Attempt, Decision, Point, Reason, Verdict
 from schoolgate_policy.technique import Technique
-from schoolgate_policy.technique_table import weight
+from schoolgate_policy.technique_table import about, table
 
 # A second series for each counter would be of use to nobody here.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
@@ -45,7 +46,8 @@ NO_CATEGORY = "none"
 
 def kind_of(technique: str) -> str:
     """Tell what people do (`attempt`) from what ordinary devices send by themselves (`background`)."""
-    return "attempt" if weight(technique) else "background"
+    found = about(technique)
+    return "background" if found is not None and found.is_background else "attempt"
 
 
 class Metrics:
@@ -103,30 +105,36 @@ class Metrics:
         self._policy_info = Gauge(
             "schoolgate_policy_info", "The policy in force.", ["version"], registry=registry
         )
-        self._policy_current = Gauge(
-            "schoolgate_policy_current",
-            "1 where the policy in force is what policy.yaml says; 0 where that was refused and an older one holds.",
-            registry=registry,
-        )
         self._reloads = Counter(
             "schoolgate_policy_reloads",
             "Changes of policy.yaml that were read.",
             ["result"],
             registry=registry,
         )
-        self._loaded = Gauge(
-            "schoolgate_policy_loaded_timestamp_seconds",
-            "When the policy in force was accepted.",
-            registry=registry,
+        self._current: bool | None = None
+        self._loaded: float | None = None
+        LiveMetrics(
+            registry,
+            (
+                Live(
+                    "schoolgate_policy_current",
+                    "1 where the policy in force is what policy.yaml says; 0 where that was refused and an older one holds.",
+                    lambda: known(self._current),
+                ),
+                Live(
+                    "schoolgate_policy_loaded_timestamp_seconds",
+                    "When the policy in force was accepted.",
+                    lambda: known(self._loaded),
+                ),
+            ),
         )
         for result in RELOAD_RESULTS:
             self._reloads.labels(result)
 
     def watch_log(self, dropped: Callable[[], int]) -> None:
         """Show how many log lines were lost."""
-        about = "Log lines lost, as stderr took no more."
-        read = lambda: one(dropped())  # noqa: E731 - one expression
-        LiveMetrics(self.registry, [Live("schoolgate_log_lines_dropped", about, read, counter=True)])
+        says, name = "Log lines lost, as stderr took no more.", "schoolgate_log_lines_dropped"
+        LiveMetrics(self.registry, [Live(name, says, lambda: one(dropped()), counter=True)])
 
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Count one verdict."""
@@ -159,8 +167,8 @@ class Metrics:
 
     def technique(self, technique: str, network: str) -> None:
         """Count one sighting of a way round the filter; an unknown one counts as `other`."""
-        known = technique if technique in _TECHNIQUES else "other"
-        self._attempts.labels(known, kind_of(known), network).inc()
+        name = technique if technique in _TECHNIQUES else "other"
+        self._attempts.labels(name, kind_of(name), network).inc()
 
     def fault(self, area: str) -> None:
         """Count one failure of ours; an unknown area counts as `other`."""
@@ -171,16 +179,20 @@ class Metrics:
         self._reloads.labels("accepted").inc()
         self._policy_info.clear()
         self._policy_info.labels(version).set(1)
-        self._policy_current.set(1)
-        self._loaded.set_to_current_time()
+        self._current, self._loaded = True, time.time()
+        self.begin(networks)
+
+    def begin(self, networks: Iterable[str]) -> None:
+        """Let what this process can count on these networks begin at 0."""
         point = _POINTS.get(self.component)
-        for network in networks if point else ():
-            for verdict, reason in _VERDICTS:
+        seen = [one.technique for one in table().values() if self.component in one.seen_by]
+        for network in networks:
+            for verdict, reason in _VERDICTS if point else ():
                 self._decisions.labels(point, network, verdict, reason)
-            for technique in Technique:
+            for technique in seen:
                 self._attempts.labels(technique, kind_of(technique), network)
 
     def policy_rejected(self) -> None:
         """Note that policy.yaml was refused, and an older policy stays in force."""
         self._reloads.labels("rejected").inc()
-        self._policy_current.set(0)
+        self._current = False

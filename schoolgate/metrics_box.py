@@ -67,7 +67,7 @@ def _room(folder: Path, field: str) -> Values:
     return one(getattr(found, field) * found.f_frsize)
 
 
-def _adjtimex() -> tuple[int, float] | None:
+def read_clock() -> tuple[int, float] | None:
     """Ask the kernel how the clock does: its state, and the largest error in seconds; None where it does not say."""
     if ctypes.sizeof(ctypes.c_long) != 8:
         return None
@@ -76,11 +76,16 @@ def _adjtimex() -> tuple[int, float] | None:
     return (state, timex[_MAXERROR] / 1_000_000) if state >= 0 else None
 
 
+def unset_clock(state: int) -> bool:
+    """Whether a state of the clock says that nothing sets it."""
+    return state == _TIME_ERROR
+
+
 def _synchronised() -> Values:
-    found = _adjtimex()
-    return one(found[0] != _TIME_ERROR) if found else ()
+    found = read_clock()
+    return one(not unset_clock(found[0])) if found else ()
 
 
 def _error() -> Values:
-    found = _adjtimex()
+    found = read_clock()
     return one(found[1]) if found else ()

@@ -37,6 +37,11 @@ def one(value: float) -> Values:
     return [((), value)]
 
 
+def known(value: float | None) -> Values:
+    """Return the values of a metric without labels that is missing as long as nothing is known."""
+    return () if value is None else one(value)
+
+
 class LiveMetrics(Collector):
     """Reads its metrics at every scrape; one that cannot be read is missing from it, and the others are not."""
 

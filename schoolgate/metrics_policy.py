@@ -40,6 +40,12 @@ class PolicyMetrics:
             self._sanctions,
         )
         yield Live(
+            "schoolgate_network_info",
+            "Who uses a network; join it to tell pupils' alerts from staff's.",
+            lambda: (((one.id, one.people), 1) for one in self._policy.networks.values()),
+            ("network", "people"),
+        )
+        yield Live(
             "schoolgate_schedule_in_force",
             "1 while a schedule of the policy is in force.",
             self._schedules,

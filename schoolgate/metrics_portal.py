@@ -26,12 +26,12 @@ class PortalMetrics:
             "schoolgate_portal_pages", "Pages shown.", ["page", "status"], registry=registry
         )
         self._jobs = Counter(
-            "schoolgate_portal_jobs", "Jobs run by the clock.", ["job", "result"], registry=registry
+            "schoolgate_portal_jobs", "Jobs run by the clock.", ["task", "result"], registry=registry
         )
         self._job_done = Gauge(
             "schoolgate_portal_job_success_timestamp_seconds",
             "When a job run by the clock last did what it is for.",
-            ["job"],
+            ["task"],
             registry=registry,
         )
         self._waiting = Gauge(
@@ -73,7 +73,7 @@ class PortalMetrics:
         self._pages.labels(page, status).inc()
 
     def job(self, job: str, result: str) -> None:
-        """Count one run of a job: `done` or `failed`."""
+        """Count one run of a job: `done` or `failed`. The label is no `job`, which is Prometheus' own word."""
         if result == "done":
             self._job_done.labels(job).set_to_current_time()
         self._jobs.labels(job, result).inc()

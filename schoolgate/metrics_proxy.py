@@ -57,6 +57,24 @@ class ProxyMetrics:
             ["problem"],
             registry=registry,
         )
+        self._pinned = Counter(
+            "schoolgate_proxy_pinned_connections",
+            "Connections passed on unread because of apps that trust only their own certificate.",
+            ["network"],
+            registry=registry,
+        )
+        self._pinned_names = Counter(
+            "schoolgate_proxy_pinned_names",
+            "Names that began to be passed on because of such apps.",
+            ["network"],
+            registry=registry,
+        )
+        self._certificate_missing = Counter(
+            "schoolgate_proxy_certificate_missing",
+            "Devices found to lack the school's certificate.",
+            ["network"],
+            registry=registry,
+        )
         self._begin()
 
     def _begin(self) -> None:
@@ -106,3 +124,15 @@ class ProxyMetrics:
     def upstream_failed(self, why: str) -> None:
         """Count an upstream that could not be used."""
         self._child(self._failures, why).inc()
+
+    def connection_pinned(self, network: str) -> None:
+        """Count a connection that was passed on because of a pinned app."""
+        self._child(self._pinned, network).inc()
+
+    def name_pinned(self, network: str) -> None:
+        """Count a name that is passed on from now on because of a pinned app."""
+        self._child(self._pinned_names, network).inc()
+
+    def certificate_missing(self, network: str) -> None:
+        """Count a device that lacks the school's certificate."""
+        self._child(self._certificate_missing, network).inc()

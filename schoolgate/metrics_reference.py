@@ -14,20 +14,24 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from schoolgate.firewall.evidence import Evidence, EvidenceReader
 from schoolgate.metrics import Metrics
 from schoolgate.metrics_box import box_metrics, certificate_metrics
 from schoolgate.metrics_dns import DnsMetrics, UpstreamMetrics
+from schoolgate.metrics_events import EventMetrics
 from schoolgate.metrics_labels import LABELS
 from schoolgate.metrics_live import LiveMetrics
 from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.metrics_portal import PortalMetrics
 from schoolgate.metrics_proxy import ProxyMetrics
+from schoolgate.record import MetricsRecorder
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
 
 FRAME, REFERENCE, POLICY = Path("docs/metrics.frame.md"), Path("docs/metrics.md"), Path("policy.yaml")
 COMMON = "common"
 _PARTS = ("dns", "proxy", "portal")
+_FIREWALL = "firewall"  # has no policy, so it shares less
 _NOTE = "<!-- Made from the code by `python -m schoolgate.metrics_reference`; edit docs/metrics.frame.md instead. -->"
 _SLOT = re.compile(r"\{\{([a-z ]+)\}\}")
 
@@ -60,9 +64,18 @@ def registries(policy: Path) -> dict[str, CollectorRegistry]:
     UpstreamMetrics(found["proxy"])
     ProxyMetrics(found["proxy"])
     certificate_metrics(found["proxy"], {})
+    EventMetrics(made["portal"], MetricsRecorder(made["portal"]))
     PortalMetrics(found["portal"], source, _now)
     box_metrics(found["portal"], policy.parent)
+    found[_FIREWALL] = _firewall(source.engine)
     return found
+
+
+def _firewall(engine: Engine) -> CollectorRegistry:
+    metrics = Metrics(_FIREWALL)
+    metrics.begin(engine.policy.networks)
+    EvidenceReader(lambda: Evidence((), ()), MetricsRecorder(metrics), metrics.registry)
+    return metrics.registry
 
 
 def _now() -> datetime:
@@ -99,7 +112,7 @@ def by_part(policy: Path) -> dict[str, list[Described]]:
     every = {
         part: {one.name: one for one in described(registry)} for part, registry in registries(policy).items()
     }
-    common = set.intersection(*(set(found) for found in every.values()))
+    common = set.intersection(*(set(every[part]) for part in _PARTS))
     rows = {COMMON: sorted(common)} | {part: sorted(set(found) - common) for part, found in every.items()}
     return {
         where: [(every["dns"] if where == COMMON else every[where])[name] for name in names]

@@ -110,6 +110,7 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
         policy,
         settings.state,
         PolicyEvents(metrics, *keep, lambda version: events.bell("policy", version)),
+        settings.portal_host,
     )
     PolicyMetrics(metrics.registry, store, utc_now)
     recorder = MetricsRecorder(metrics, events)

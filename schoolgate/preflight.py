@@ -14,6 +14,8 @@ def endpoints(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     for port in settings.proxy.transparent.values():
         yield "proxy.transparent", Endpoint("0.0.0.0", port)  # noqa: S104 - redirected packets come to any address
     yield "portal.listen", settings.portal.listen
+    if settings.portal.listen_tls:
+        yield "portal.listen_tls", settings.portal.listen_tls
     yield "metrics.dns", settings.metrics.dns
     yield "metrics.proxy", settings.metrics.proxy
     yield "metrics.portal", settings.metrics.portal

@@ -1,20 +1,18 @@
 """Puts the request queue together from the settings, for the portal and for the command line."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from schoolgate.settings import Endpoint, Settings
+from schoolgate.ask_links import portal_url
+from schoolgate.credentials import secret_file
+from schoolgate.neighbours import neighbours
+from schoolgate.settings import Settings
 from schoolgate_exceptions.database import Database, sqlite_url
 from schoolgate_exceptions.keys import load_keys
-from schoolgate_exceptions.links import ask_link
 from schoolgate_exceptions.outbox import MailHost
-from schoolgate_exceptions.references import References
 from schoolgate_exceptions.service import Config, Service, build_service
-from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.ports import Clock, PolicySource
 
-type AskUrl = Callable[[Attempt, Decision], str | None]
 DATABASE = "portal.db"
 FIRST_ACCOUNT = "first-account.txt"
 
@@ -37,34 +35,9 @@ def open_service(settings: Settings, policy: Path, source: PolicySource, clock: 
     database = Database(url)
     database.migrate()
     config = Config(policy, settings.state, portal_url(settings), _mail_host(settings))
-    return build_service(config, database, source, clock, keys)
-
-
-def portal_url(settings: Settings) -> str:
-    """Return how people reach the portal; empty where its port is only known once it listens."""
-    if settings.portal.url:
-        return settings.portal.url.rstrip("/")
-    listen: Endpoint = settings.portal.listen
-    return f"http://{listen}" if listen.port else ""
-
-
-def ask_url(settings: Settings) -> AskUrl | None:
-    """Return what makes the links on block pages; None where nobody could follow them.
-
-    Raises:
-        OSError, ValueError: the portal's key cannot be read or made.
-
-    """
-    base = portal_url(settings)
-    if not base:
-        return None
-    references = References(load_keys(settings.state))
-
-    def link(attempt: Attempt, decision: Decision) -> str | None:
-        reference = references.for_block(attempt, decision)
-        return ask_link(base, reference) if reference else None
-
-    return link
+    service = build_service(config, database, source, clock, keys)
+    service.sanctioning.neighbours = neighbours
+    return service
 
 
 def announce_first_account(service: Service, settings: Settings, base: str) -> Path | None:
@@ -86,5 +59,5 @@ def _mail_host(settings: Settings) -> MailHost | None:
     mail = settings.mail
     if not mail.host:
         return None
-    password = mail.password_file.read_text("utf-8").strip() if mail.password_file else ""
+    password = secret_file(mail.password_file).read_text("utf-8").strip() if mail.password_file else ""
     return MailHost(mail.host, mail.port, mail.sender, mail.user, password, mail.tls)

@@ -9,6 +9,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -53,6 +54,8 @@ def _parse_upstream(value: object) -> object:
 def _parse_url(text: object) -> object:
     if isinstance(text, str) and text and not re.fullmatch(r"https?://[^/\s]+/?", text):
         raise ValueError(f"`{text}` is not the address of a site, such as http://filter.school.example")
+    if isinstance(text, str) and text:
+        canonical_host(urlsplit(text).hostname or "")
     return text
 
 
@@ -181,6 +184,20 @@ class PortalSettings(_Section):
 
     listen: ListenAt = Endpoint("127.0.0.1", 8000)
     url: Annotated[str, BeforeValidator(_parse_url)] = ""  # empty: http:// and `listen`
+    # With TLS as well: with a certificate of the school's own, or one that its certificate authority signs.
+    listen_tls: ListenAt | None = None
+    certificate: Path | None = None  # PEM, with what is needed up to a known authority
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PortalSettings":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("portal.certificate: a certificate and its key go together")
+        if self.certificate and self.listen_tls is None:
+            raise ValueError("portal.certificate: of no use without portal.listen_tls")
+        if self.listen_tls and not self.url.startswith("https://"):
+            raise ValueError("portal.listen_tls: portal.url has to begin with https:// then")
+        return self
 
 
 class SsoSettings(_Section):
@@ -273,6 +290,12 @@ class Settings(_Section):
     firewall: FirewallSettings = FirewallSettings()
     log: LogSettings = LogSettings()
 
+    @property
+    def portal_host(self) -> str | None:
+        """The host of `portal.url` in canonical form; None where it is not set."""
+        host = urlsplit(self.portal.url).hostname
+        return canonical_host(host) if host else None
+
     @model_validator(mode="after")
     def _workers_share_a_port(self) -> "Settings":
         if self.dns.workers > 1 and not all(at.port for at in self.dns.listen):
@@ -302,6 +325,7 @@ class Settings(_Section):
             **{f"dns.listen[{i}]": at for i, at in enumerate(self.dns.listen)},
             "proxy.explicit": self.proxy.explicit,
             "portal.listen": self.portal.listen,
+            **({"portal.listen_tls": self.portal.listen_tls} if self.portal.listen_tls else {}),
             "metrics.dns": self.metrics.dns,
             "metrics.proxy": self.metrics.proxy,
             "metrics.portal": self.metrics.portal,

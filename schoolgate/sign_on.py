@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from schoolgate.request_queue import portal_url
+from schoolgate.ask_links import portal_url
+from schoolgate.credentials import secret_file
 from schoolgate.settings import Settings
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.service import Service
@@ -38,7 +39,7 @@ def sign_on(settings: Settings, service: Service) -> SignOn:
     chosen = settings.sso
     if not chosen.issuer or chosen.secret_file is None:
         return SignOn()
-    secret = chosen.secret_file.read_text("utf-8").strip()
+    secret = secret_file(chosen.secret_file).read_text("utf-8").strip()
     if not secret:
         raise ValueError(f"secret_file: {chosen.secret_file}: is empty")
     try:

@@ -35,6 +35,8 @@ class DnsConfig:
     # What blocked names resolve to. None: the box's own address on which the query arrived.
     block_page_v4: IPv4Address | None = None
     block_page_v6: IPv6Address | None = None
+    # The portal's name, which is answered as blocked names are: with this box's address. Not in a zone of the school's own.
+    portal_host: str = ""
     # Zones of the school's own, as canonical names: they may hold private addresses and are never special.
     local_zones: frozenset[str] = frozenset()
     # Private ranges that names of the internet may resolve to (a stand-in internet, a carrier's NAT).

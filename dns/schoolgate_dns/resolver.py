@@ -33,8 +33,8 @@ from schoolgate_dns.query import Query, Rejection, read_query
 from schoolgate_dns.quick import QuickLookup
 from schoolgate_dns.reply import Body, Ede, EdeCode, build, record, refusal, reject, room
 from schoolgate_dns.safe_search import alias_only, needs_twin, twin_query, with_alias
-from schoolgate_dns.sinkhole import Ruling, blocked_reply
-from schoolgate_dns.special_names import special_name, special_reply
+from schoolgate_dns.sinkhole import Ruling, blocked_reply, own_reply
+from schoolgate_dns.special_names import Kind, special_name, special_reply
 from schoolgate_dns.tunnels import Budget, Tunnels
 from schoolgate_dns.wire import Qtype, Rcode
 from schoolgate_policy.decision import Attempt, Point, Reason
@@ -79,6 +79,8 @@ class Resolver:
         self._quick = quick
         self._monotonic = monotonic
         self._own_zones = config.own_zones
+        in_own_zone = any(zone in self._own_zones for zone in suffixes(config.portal_host))
+        self._portal_host = "" if in_own_zone else config.portal_host  # else the school's own servers know it
         self.admission = Admission(config, counters, clock, monotonic)
         self.tunnels = Tunnels(config)
         self._seen: PolicyView | None = None
@@ -208,10 +210,15 @@ class Resolver:
         return self.tunnels.spend(asker.address, query, self._monotonic())
 
     def _by_name(self, query: Query, asker: Asker, ruling: Ruling | None, limit: int) -> bytes | None:
+        if query.host and query.host == self._portal_host:
+            self._record(ruling)
+            return own_reply(query, self._config, asker.local, limit)
         special = special_name(query.host, query.qtype, self._own_zones)
         if special is not None:
             if special.technique is not None:
                 self._suspect(special.technique, ruling, asker, query.host)
+            if special.kind is Kind.PAGE:
+                return own_reply(query, self._config, asker.local, limit)
             return special_reply(special, query, limit)
         if ruling is not None and ruling.decision.blocked:
             technique = BY_CATEGORY.get(ruling.decision.category or "")

@@ -80,6 +80,13 @@ def page_address(query: Query, config: DnsConfig, local: IPAddress) -> IPAddress
     return None
 
 
+def own_reply(query: Query, config: DnsConfig, local: IPAddress, limit: int) -> bytes:
+    """Build the answer to a name that is the box itself."""
+    address = page_address(query, config, local)
+    body = address_body(address, config.policy_ttl) if address else negative_body(query, config.policy_ttl)
+    return build(query, Rcode.NOERROR, body, limit=limit)
+
+
 def blocked_reply(
     query: Query, ruling: Ruling, config: DnsConfig, local: IPAddress, *, now: datetime, limit: int
 ) -> bytes:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import address_body, build, negative_body
 from schoolgate_dns.wire import Qtype, Rcode
+from schoolgate_policy import certificate_check
 from schoolgate_policy.names import suffixes
 from schoolgate_policy.technique import Technique
 
@@ -26,6 +27,7 @@ class Kind(Enum):
     EMPTY = "empty"  # a zone with nothing in it: NODATA at its top, NXDOMAIN below
     NODATA = "nodata"
     LOOPBACK = "loopback"
+    PAGE = "page"  # the box itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ _REVERSE_ZONES = (
     "1." + "0." * 31 + "ip6.arpa",
 )
 _ZONES = {
+    certificate_check.HOST: Special(Kind.PAGE, ""),
     "localhost": Special(Kind.LOOPBACK, "localhost"),
     "resolver.arpa": Special(Kind.NODATA, "resolver.arpa", Technique.DDR),
     **{zone: Special(Kind.EMPTY, zone) for zone in ("invalid", "test", "onion", "local", "alt", "home.arpa")},

@@ -61,3 +61,7 @@ class Unavailable(SchoolgateError):  # noqa: N818
 
 class AuditBroken(SchoolgateError):  # noqa: N818
     """The audit was changed, or rows of it are missing; names the first place."""
+
+
+class MailFailed(SchoolgateError):  # noqa: N818 - reads as what it is where it is raised and caught
+    """Letters wait because the mail host could not be used; names nobody."""

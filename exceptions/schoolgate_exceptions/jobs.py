@@ -15,6 +15,7 @@ from schoolgate_exceptions.publisher import Publisher
 from schoolgate_exceptions.reminders import Reminders
 from schoolgate_exceptions.retention import Retention
 from schoolgate_exceptions.sanctioning import Sanctioning
+from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_policy.errors import SchoolgateError
 
 _RETRY = timedelta(seconds=30)  # a policy.yaml that could not be written
@@ -43,6 +44,7 @@ class Jobs:
         retention: Retention,
         sanctioning: Sanctioning,
         policy: PolicyEditing,
+        alerting: Alerting,
     ) -> None:
         self._office = office
         self._publisher = publisher
@@ -51,6 +53,7 @@ class Jobs:
             ("expire", ending.expire_due),
             ("publish", self._publish),
             ("sanctions", lambda: int(sanctioning.write_file())),
+            ("alerts", alerting.escalate_due),
             ("policy", lambda: int(policy.notice())),
             ("end-notices", ending.tell_of_ends),
             ("reminders", reminders.send_due),

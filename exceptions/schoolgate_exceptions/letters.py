@@ -1,10 +1,12 @@
 """From a letter that is due to what it says: looks the request up, and makes the link when it is sent."""
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from schoolgate_exceptions import repository
 from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.errors import NotFound
+from schoolgate_exceptions.event_tables import alerts
 from schoolgate_exceptions.links import link
 from schoolgate_exceptions.mails import Letter, Mail, compose, count_of_devices, moment
 from schoolgate_exceptions.model import AccessRequest
@@ -13,8 +15,10 @@ from schoolgate_exceptions.roles import APPROVERS
 from schoolgate_exceptions.tokens import Token
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.decision import Verdict
+from schoolgate_policy.technique_table import about
 
 _TO_APPROVE = frozenset({Letter.APPROVAL, Letter.REMINDER})
+_ALERTS = frozenset({Letter.ALERT, Letter.ALERT_AGAIN})
 _TO_ASKER = frozenset({Letter.GRANTED, Letter.REFUSED, Letter.ASKED_BACK, Letter.REVOKED})
 
 
@@ -31,12 +35,32 @@ class Letters:
             return self._compose(due, link=self._url("queue"), **due.values)
         if due.letter is Letter.CODE:
             return self._code(connection, due)
+        if due.letter in _ALERTS:
+            return self._alert(connection, due)
         if due.request is None:
             return None
         request = repository.by_number(connection, due.request)
         if due.letter in _TO_APPROVE:
             return self._approval(connection, due, request)
         return self._about(connection, due, request)
+
+    def _alert(self, connection: Connection, due: Due) -> Mail | None:
+        """Tell of a burst of attempts: the network and the ways, never the device; nothing once it was seen."""
+        query = sa.select(alerts).where(alerts.c.number == due.values["alert"])
+        row = connection.execute(query).one_or_none()
+        if row is None or row.acknowledged_at is not None:
+            return None
+        titles = [
+            known.title.get(due.recipient.language, known.title["en"]) if (known := about(name)) else name
+            for name in row.techniques
+        ]
+        rows = [
+            ("network", row.network),
+            ("when", moment(row.at, self._office.zone)),
+            ("tried", ", ".join(titles)),
+            ("points", str(row.points)),
+        ]
+        return self._compose(due, rows, link=self._url("attempts"))
 
     def _about(self, connection: Connection, due: Due, request: AccessRequest) -> Mail | None:
         if due.letter in _TO_ASKER:

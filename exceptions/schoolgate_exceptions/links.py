@@ -6,6 +6,7 @@ _PATHS = {
     "approve": "/approve/{token}",  # what a link in a letter opens
     "case": "/queue/{id}",
     "queue": "/queue",
+    "attempts": "/attempts",
     "standing": "/requests/{reference}",
     "invitation": "/invitation/{token}",
     "set-up": "/set-up/{token}",

@@ -28,6 +28,8 @@ class Letter(StrEnum):
     REFUSED = "refused"
     ASKED_BACK = "asked_back"
     REVOKED = "revoked"
+    ALERT = "alert"
+    ALERT_AGAIN = "alert_again"
 
 
 @dataclass(frozen=True, slots=True)

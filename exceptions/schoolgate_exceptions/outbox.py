@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
+from schoolgate_exceptions.errors import MailFailed
 from schoolgate_exceptions.mails import Letter, Mail
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.tables import outbox
@@ -102,18 +103,26 @@ class Outbox:
         )
 
     def deliver(self, render: Render) -> int:
-        """Send what is due; return how many letters went out. A failure is noted, and tried again later."""
+        """Send what is due; return how many letters went out. A failure is noted, and tried again later.
+
+        Raises:
+            MailFailed: some could not be handed over; says why of the last, once all were tried.
+
+        """
         if self._host is None:
             return 0
-        sent = 0
+        sent, failure = 0, ""
         for number in self._due():
             leased = self._lease(number, render)
             if leased is None:
                 continue
             due, mail = leased
-            problem = self._send(due, mail, self._host)
-            self._settle(number, problem)
-            sent += not problem
+            error = self._send(due, mail, self._host)
+            self._settle(number, f"{type(error).__name__}: {error}" if error else "")
+            failure = _without_names(error) if error else failure
+            sent += error is None
+        if failure:
+            raise MailFailed(f"letters wait, {self._host.host}:{self._host.port} did not take one: {failure}")
         return sent
 
     def waiting(self) -> int:
@@ -156,8 +165,8 @@ class Outbox:
             connection.execute(here.values(next_at=now + _LEASE))
             return due, mail
 
-    def _send(self, due: Due, mail: Mail, host: MailHost) -> str:
-        """Hand a letter over; return what went wrong, or nothing."""
+    def _send(self, due: Due, mail: Mail, host: MailHost) -> Exception | None:
+        """Hand a letter over; return what went wrong, or None."""
         message = EmailMessage()
         message["From"] = host.sender
         message["To"] = due.recipient.email
@@ -172,8 +181,8 @@ class Outbox:
             with _connect(host) as smtp:
                 smtp.send_message(message)
         except (OSError, smtplib.SMTPException) as error:
-            return f"{type(error).__name__}: {error}"
-        return ""
+            return error
+        return None
 
     def _settle(self, number: int, problem: str) -> None:
         with self._office.write() as connection:
@@ -201,6 +210,17 @@ def _due(row: Row[Any]) -> Due:
     recipient = Recipient(row.recipient, row.language, row.account)
     # Not `row.values`: that is a method of rows.
     return Due(row.number, Letter(row.letter), recipient, row.request, dict(row._mapping["values"] or {}))  # noqa: SLF001
+
+
+def _without_names(error: Exception) -> str:
+    """Say what went wrong without what a mail host says of addresses, for logs."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{type(error).__name__} {error.smtp_code}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate does not hold: {error.verify_message}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return type(error).__name__
 
 
 def _connect(host: MailHost) -> smtplib.SMTP:

@@ -18,7 +18,7 @@ from schoolgate_exceptions.service import Service
 from schoolgate_exceptions.web.site import Site
 from schoolgate_policy.decision import Attempt
 from schoolgate_policy.errors import InvalidHost
-from schoolgate_policy.names import canonical_host
+from schoolgate_policy.names import canonical_host, parse_address
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 
 
@@ -55,7 +55,9 @@ class _Portal:
         service: Service | None,
         providers: Mapping[str, SignInProvider] | None,
     ) -> None:
-        self._own = {"localhost", config.listen[0], *([config.host] if config.host else [])}
+        named = [config.host] if config.host else []
+        self._own = {"localhost", *(at[0] for at in (config.listen, config.listen_tls) if at), *named}
+        self._https_url = config.https_url if config.listen_tls else ""
         self._source = source
         self._recorder = recorder
         self._counters = counters
@@ -88,12 +90,22 @@ class _Portal:
         except InvalidHost as error:
             return "refused", pages.plain(400, f"the request names no host: {error}")
         if self._is_own(host, request):
+            if self._https_url and request.scope.get("scheme") == "http":
+                return "home", self._to_https(request)
             return await self._site.answer(request) if self._site else self._own_page(request)
         return self._judged(host, request)
 
     def _is_own(self, host: str, request: Request) -> bool:
         server = request.scope.get("server")
-        return host in self._own or (server is not None and host == server[0])
+        # A socket for both families says of an IPv4 address that it is one mapped into IPv6.
+        return host in self._own or (server is not None and host == str(parse_address(server[0])))
+
+    def _to_https(self, request: Request) -> Page:
+        """Send somebody to the same page over TLS (308 Permanent Redirect, RFC 9110 15.4.9: a form stays a form)."""
+        path = request.scope.get("raw_path", b"/").decode("latin-1")
+        query = f"?{request.url.query}" if request.url.query else ""
+        headers = (("Location", f"{self._https_url}{path}{query}"), ("Cache-Control", "no-store"))
+        return Page(308, (*headers, ("Content-Length", "0")), b"")
 
     def _own_page(self, request: Request) -> tuple[str, Page]:
         policy = self._source.engine.policy
@@ -113,7 +125,8 @@ class _Portal:
             return "open", pages.try_again(engine.policy, attempt.at, host)
         accept = request.headers.get("accept", "")
         dest = request.headers.get("sec-fetch-dest", "")
-        return "blocked", self._block_page(engine, attempt, decision, accept, dest)
+        language = request.headers.get("accept-language", "")
+        return "blocked", self._block_page(engine, attempt, decision, accept, dest, language)
 
 
 def _host(request: Request) -> str:

@@ -1,5 +1,6 @@
 """The seams between the portal and the world: what it is handed by whoever composes it."""
 
+import ssl
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,10 +13,16 @@ type Endpoint = tuple[str, int]  # an IP address as text, and a port
 
 @dataclass(frozen=True, slots=True)
 class PortalConfig:
-    """Where the portal listens, and the host name it is reached by besides its addresses."""
+    """Where the portal listens, and the host name it is reached by besides its addresses.
+
+    With `listen_tls` it listens there with TLS as well, and what asks for its own pages without TLS is sent to
+    `https_url`, which is how people reach that; block pages are shown either way.
+    """
 
     listen: Endpoint = ("127.0.0.1", 8000)
     host: str | None = None
+    listen_tls: Endpoint | None = None
+    https_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +37,23 @@ class Page:
 class BlockPage(Protocol):
     """Makes the page that people see instead of a blocked one."""
 
-    def __call__(self, engine: Engine, attempt: Attempt, decision: Decision, accept: str, dest: str) -> Page:
-        """Return the page for a blocked attempt; `accept` and `dest` are `Accept` and `Sec-Fetch-Dest`."""
+    def __call__(
+        self, engine: Engine, attempt: Attempt, decision: Decision, accept: str, dest: str, language: str
+    ) -> Page:
+        """Return the page for a blocked attempt: `Accept`, `Sec-Fetch-Dest` and `Accept-Language` of the request."""
+        ...
+
+
+class Certificate(Protocol):
+    """The portal's certificate, as the connections that come next are shown it."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What TLS connections are made with; always the same object."""
+        ...
+
+    def renew(self) -> None:
+        """Put a newer certificate into the context where there is one; raises OSError where it cannot be used."""
         ...
 
 

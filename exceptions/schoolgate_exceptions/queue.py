@@ -12,6 +12,7 @@ from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.kinds import Kind
 from schoolgate_exceptions.model import AccessRequest, Grant, Scope, Step
 from schoolgate_exceptions.office import Office
+from schoolgate_exceptions.plain_text import words
 from schoolgate_exceptions.preview import Preview, preview
 from schoolgate_exceptions.roles import Actor, Role
 from schoolgate_exceptions.scopes import choices, suggestion
@@ -174,15 +175,17 @@ class Queue:
 
         Raises:
             NotAllowed: only head, DSL and DPO decide that.
+            InvalidInput: the reason is too long.
 
         """
         actor.require(Role.HEAD, Role.DSL, Role.DPO)
+        why = words("hold", reason, 500)
         with self._office.write() as connection:
             request, now = repository.get(connection, name), self._office.now()
-            repository.mark(connection, request.number, hold=reason[:500])
-            action = "request.held" if reason else "request.let-go"
-            self._office.audit.add(connection, now, actor, action, request.id, reason=reason)
-            return replace(request, hold=reason[:500])
+            repository.mark(connection, request.number, hold=why)
+            action = "request.held" if why else "request.let-go"
+            self._office.audit.add(connection, now, actor, action, request.id, reason=why)
+            return replace(request, hold=why)
 
 
 def check_reader(actor: Actor, request: AccessRequest) -> None:

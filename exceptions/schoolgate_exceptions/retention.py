@@ -8,6 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, Table
 
 from schoolgate_exceptions.audit import PURGED
+from schoolgate_exceptions.event_tables import (
+    alerts,
+    attempt_counts,
+    bells,
+    event_devices,
+    event_holds,
+    events,
+    fault_counts,
+    visit_counts,
+)
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.outbox import Outbox
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
@@ -63,7 +73,12 @@ class Retention:
         actor.require(Role.SYSTEM, Role.OFFICER, Role.TECHNICIAN, Role.DPO)
         now, privacy = self._office.now(), self._office.policy.privacy
         with self._office.write() as connection:
-            before = {"requests": now - privacy.keep_requests, "audit": now - privacy.keep_audit}
+            before = {
+                "requests": now - privacy.keep_requests,
+                "audit": now - privacy.keep_audit,
+                "events": now - privacy.keep_events,
+                "counts": now - privacy.keep_counts,
+            }
             held = self._held(connection)
             removed = {
                 "requests": self._purge_requests(connection, before["requests"]),
@@ -75,6 +90,7 @@ class Retention:
                 "invitations": _remove(connection, invitations, invitations.c.ends < now),
                 "sanctions": _remove(connection, sanctions, sanctions.c.until < before["requests"]),
                 "register": _remove(connection, lapsed, lapsed.c.removed_at < before["audit"]),
+                **_purge_watched(connection, before),
             }
             through = self._office.audit.last_before(connection, before["audit"])
             if any(removed.values()):
@@ -113,14 +129,52 @@ class Retention:
             ("invitations", invitations, invitations.c.ends, sa.true(), now),
             ("sanctions", sanctions, sanctions.c.until, sa.true(), before["requests"]),
             ("register", lapsed, lapsed.c.removed_at, sa.true(), before["audit"]),
-        ]
+            ("events", events, events.c.last_at, events.c.device.not_in(_HELD), before["events"]),
+            (
+                "devices", event_devices, event_devices.c.last_at,
+                event_devices.c.device.not_in(_NEEDED), before["events"],
+            ),
+            ("alerts", alerts, alerts.c.at, alerts.c.device.not_in(_HELD), before["requests"]),
+            ("visits counted", visit_counts, visit_counts.c.hour, sa.true(), before["counts"]),
+            ("attempts counted", attempt_counts, attempt_counts.c.hour, sa.true(), before["counts"]),
+            ("faults counted", fault_counts, fault_counts.c.hour, sa.true(), before["counts"]),
+            ("bells", bells, bells.c.at, sa.true(), before["counts"]),
+        ]  # fmt: skip
+        held_devices = connection.execute(
+            sa.select(sa.func.count()).select_from(_HELD.subquery())
+        ).scalar_one()
         found = []
         for what, table, column, where, limit in looks:
             oldest = connection.execute(sa.select(sa.func.min(column)).where(where)).scalar()
             left = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-            count = len(held) if what == "requests" else 0
+            count = len(held) if what == "requests" else held_devices if what in _BY_DEVICE else 0
             found.append(Purged(what, limit, removed[what], left, count, oldest))
         return found
+
+
+_HELD = sa.select(event_holds.c.device).where(event_holds.c.released_at.is_(None)).distinct()
+_NEEDED = sa.union(sa.select(events.c.device), sa.select(alerts.c.device), _HELD)
+_BY_DEVICE = frozenset({"events", "devices", "alerts"})
+
+
+def _purge_watched(connection: Connection, before: dict[str, datetime]) -> dict[str, int]:
+    """Remove what was watched and is too old; a hold on a device keeps everything that is known of it."""
+    held, counted = _HELD, before["counts"]
+    old = sa.and_(events.c.last_at < before["events"], events.c.device.not_in(held))
+    told = sa.and_(alerts.c.at < before["requests"], alerts.c.device.not_in(held))
+    return {
+        "events": _remove(connection, events, old),
+        "alerts": _remove(connection, alerts, told),
+        "devices": _remove(
+            connection,
+            event_devices,
+            sa.and_(event_devices.c.last_at < before["events"], event_devices.c.device.not_in(_NEEDED)),
+        ),
+        "visits counted": _remove(connection, visit_counts, visit_counts.c.hour < counted),
+        "attempts counted": _remove(connection, attempt_counts, attempt_counts.c.hour < counted),
+        "faults counted": _remove(connection, fault_counts, fault_counts.c.hour < counted),
+        "bells": _remove(connection, bells, bells.c.at < counted),
+    }
 
 
 def _settled() -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from schoolgate_exceptions.audit_book import AuditBook
 from schoolgate_exceptions.database import Database
 from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.ending import Ending
+from schoolgate_exceptions.evidence import Evidence
 from schoolgate_exceptions.jobs import Jobs
 from schoolgate_exceptions.keys import Keys
 from schoolgate_exceptions.lessons import Lessons
@@ -38,6 +39,10 @@ from schoolgate_exceptions.sessions import Sessions
 from schoolgate_exceptions.signing_in import SigningIn
 from schoolgate_exceptions.switching import Switching
 from schoolgate_exceptions.tokens import Tokens
+from schoolgate_exceptions.watch.alerting import Alerting
+from schoolgate_exceptions.watch.devices import Devices
+from schoolgate_exceptions.watch.log import EventLog
+from schoolgate_exceptions.watch.looking import Watched
 from schoolgate_policy.ports import Clock, PolicySource
 
 
@@ -69,6 +74,11 @@ class Service:
     sessions: Sessions
     register: Register  # official accounts, ended exceptions
     sanctioning: Sanctioning
+    devices: Devices  # pseudonyms, and who may look behind one
+    alerting: Alerting
+    watched: Watched  # attempts and visits for those who may see single devices
+    evidence: Evidence  # counts without devices, for reports and pictures
+    log: EventLog  # where events from dns and proxy go
     switching: Switching  # states such as an incident
     policy: PolicyEditing
     overviews: Overviews
@@ -110,6 +120,7 @@ def build_service(
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
     numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
+    devices, alerting = Devices(office), Alerting(desk, sanctioning)
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -124,6 +135,11 @@ def build_service(
         sessions=sessions,
         register=Register(office, ending),
         sanctioning=sanctioning,
+        devices=devices,
+        alerting=alerting,
+        watched=Watched(office, devices),
+        evidence=Evidence(office),
+        log=EventLog(office, devices, alerting),
         switching=Switching(office),
         policy=policy,
         overviews=Overviews(office, outbox, policy, publisher),
@@ -132,6 +148,15 @@ def build_service(
         outbox=outbox,
         publisher=publisher,
         jobs=Jobs(
-            office, ending, publisher, outbox, letters, Reminders(desk), retention, sanctioning, policy
+            office,
+            ending,
+            publisher,
+            outbox,
+            letters,
+            Reminders(desk),
+            retention,
+            sanctioning,
+            policy,
+            alerting,
         ),
     )

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from schoolgate_policy.build_circumvention import circumvention_of
+from schoolgate_policy.convert import Audience, accounts_of, range_of, target_problem, unseen
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.errors import PolicyIssue, Severity
 from schoolgate_policy.fields import Moment
@@ -13,9 +15,9 @@ from schoolgate_policy.holiday import bank_holidays
 from schoolgate_policy.lists.section import ListReader, locked_lists, opens_through_list, read_lists, specs_of
 from schoolgate_policy.lists.spec import ListContent
 from schoolgate_policy.model import (
+    Accounts,
     Catalogue,
     Category,
-    Circumvention,
     Device,
     Inspection,
     Limits,
@@ -30,15 +32,14 @@ from schoolgate_policy.model import (
     School,
     Service,
     State,
+    Support,
     Target,
     TargetKind,
 )
-from schoolgate_policy.names import as_ip
 from schoolgate_policy.reach import reaches
-from schoolgate_policy.schedule import Calendar, DateRange, Schedule, Season, When, overlapping
+from schoolgate_policy.schedule import Calendar, Schedule, Season, When, overlapping
 from schoolgate_policy.schema import (
     CalendarSection,
-    DaysSection,
     ExceptionSection,
     NetworkSection,
     RuleSection,
@@ -46,7 +47,6 @@ from schoolgate_policy.schema import (
     ServiceSection,
     StateSection,
 )
-from schoolgate_policy.suffix import is_public_suffix
 from schoolgate_policy.validate import Parsed, suggest
 from schoolgate_policy.yaml_text import Document, KeyPath
 
@@ -91,7 +91,7 @@ class Builder:
             version=self._version,
             source=self._document.file,
             school=School(
-                file.school.name, file.school.timezone, file.school.bank_holidays, file.school.contacts
+                **dict(file.school),
             ),
             networks=networks,
             unknown_clients=file.unknown_clients,
@@ -113,11 +113,12 @@ class Builder:
             locked=tuple(locked_lists(self._lists, file, self._source, self._note)),
             list_status=tuple(content.status for content in self._lists),
             review=Review(**file.review.model_dump()) if file.review else None,
+            support=self._support(),
             limits=Limits(
                 file.limits.longest_exception, tuple(self._targets(file.limits.never, "limits", "never"))
             ),
             supervised=tuple(self._supervised()),
-            circumvention=self._circumvention(),
+            circumvention=circumvention_of(file.circumvention, self._report),
             privacy=self._privacy(),
         )
 
@@ -208,6 +209,8 @@ class Builder:
                 source=self._source(*path),
                 age=section.age,
                 safe_search=section.safe_search.model_dump(exclude_none=True) if section.safe_search else {},
+                accounts=self._accounts(path, section),
+                language=section.language,
                 passes=self._passes(name, section),
             )
         return networks
@@ -223,6 +226,17 @@ class Builder:
                     )
             found.append(Pass(tuple(one.to), tuple(one.ports), one.reason, self._source(*path)))
         return tuple(found)
+
+    def _accounts(self, path: tuple[str, ...], section: NetworkSection) -> Accounts | None:
+        given = section.accounts
+        if given is None:
+            return None
+        if section.inspection is Inspection.NAMES:
+            message = (
+                "needs `inspection: needed` or `all`: it is said in a header, and here only names are seen"
+            )
+            self._report((*path, "accounts"), message)
+        return accounts_of(given)
 
     def _devices(self, networks: Mapping[str, Network]) -> dict[str, Device]:
         devices = {}
@@ -240,8 +254,8 @@ class Builder:
                 self._report(("unknown_clients",), f"unknown network `{name}`; {suggest(name, known)}")
 
     def _calendar(self, path: tuple[str, ...], section: CalendarSection, zone: ZoneInfo) -> Calendar:
-        terms = tuple(_range(term) for term in section.terms)
-        closed = tuple(_range(closure) for closure in section.closed)
+        terms = tuple(range_of(term) for term in section.terms)
+        closed = tuple(range_of(closure) for closure in section.closed)
         for one, other in overlapping(terms):
             number = terms.index(other)
             message = f"overlaps with `{one.name}`, which runs until {one.last}"
@@ -303,11 +317,13 @@ class Builder:
             index=int(self._parsed.place(*path)[-1]),
             verdict=verdict,
             targets=targets,
-            networks=whom & self._file.networks.keys(),
-            devices=whom & self._file.devices.keys(),
+            networks=whom.networks,
+            devices=whom.devices,
             during=self._when((*path, "during"), section.during or [], schedules),
             reason=section.reason,
             source=self._source(*path),
+            within=whom.within,
+            companions=whom.companions,
         )
 
     def _exceptions(self, schedules: Mapping[str, Schedule]) -> Iterable[PolicyException]:
@@ -333,14 +349,15 @@ class Builder:
         if ends <= starts:
             self._report((*path, "until"), "the exception ends before it begins")
         if verdict is Verdict.ALLOW:
-            self._check_never(path, targets)
+            self._check_never((*path, "allow"), targets)
+            self._check_never((*path, "companions"), whom.companions)
         return PolicyException(
             index=number,
             id=section.id,
             verdict=verdict,
             targets=targets,
-            networks=whom & self._file.networks.keys(),
-            devices=whom & self._file.devices.keys(),
+            networks=whom.networks,
+            devices=whom.devices,
             starts=starts,
             ends=ends,
             during=self._when((*path, "during"), section.during or [], schedules),
@@ -348,6 +365,8 @@ class Builder:
             source=self._source(*path),
             reviewed_by=section.reviewed_by or "",
             approved_by=section.approved_by or "",
+            within=whom.within,
+            companions=whom.companions,
         )
 
     def _check_never(self, path: tuple[str | int, ...], targets: tuple[Target, ...]) -> None:
@@ -357,18 +376,45 @@ class Builder:
                     never, target, self._lists, self._catalogue
                 ):
                     message = f"`{target}` may not be opened: `limits.never` names `{never}`"
-                    self._report((*path, "allow", number), message)
+                    self._report((*path, number), message)
 
     def _ruling(
         self, path: tuple[str | int, ...], section: RuleSection | ExceptionSection
-    ) -> tuple[Verdict, tuple[Target, ...], frozenset[str]]:
+    ) -> tuple[Verdict, tuple[Target, ...], Audience]:
         verdict = Verdict.BLOCK if section.block is not None else Verdict.ALLOW
         targets = tuple(self._targets(section.block or section.allow or [], *path, str(verdict)))
         whom = self._whom((*path, "for"), section.whom)
         for number, target in enumerate(targets):
             if target.kind is TargetKind.URL:
-                self._check_inspected((*path, str(verdict), number), target, whom)
-        return verdict, targets, whom
+                self._check_inspected((*path, str(verdict), number), f"`{target}` is a page", whom)
+        within = self._on_pages((*path, "within"), section.within, whom)
+        companions = self._on_pages((*path, "companions"), section.companions, whom)
+        return (
+            verdict,
+            targets,
+            Audience(whom & self._networks_named, whom & self._devices_named, within, companions),
+        )
+
+    def _on_pages(
+        self, path: tuple[str | int, ...], targets: list[Target], whom: frozenset[str]
+    ) -> tuple[Target, ...]:
+        """Check what `within` and `companions` name; it takes an opened connection to tell pages apart."""
+        for number, target in enumerate(targets):
+            if target.kind not in {TargetKind.DOMAIN, TargetKind.URL}:
+                self._report(
+                    (*path, number), f"`{target}` is neither a site nor a page, such as example.org/page"
+                )
+            what = f"`{path[-1]}` speaks of parts of pages"
+            self._check_inspected((*path, number), what, whom)
+        return tuple(self._targets(targets, *path))
+
+    @property
+    def _networks_named(self) -> frozenset[str]:
+        return frozenset(self._file.networks)
+
+    @property
+    def _devices_named(self) -> frozenset[str]:
+        return frozenset(self._file.devices)
 
     def _whom(self, path: tuple[str | int, ...], names: list[str] | None) -> frozenset[str]:
         known = self._raw_names("networks") | self._raw_names("devices")
@@ -377,76 +423,21 @@ class Builder:
                 self._report((*path, number), f"unknown network or device `{name}`; {suggest(name, known)}")
         return frozenset(names or ())
 
-    def _check_inspected(self, path: tuple[str | int, ...], target: Target, whom: frozenset[str]) -> None:
-        """Refuse a page for a network where TLS is not opened, since it cannot be told from its site there."""
-        concerned = whom or self._file.networks.keys()
-        blind = [
-            name
-            for name in self._networks_of(concerned)
-            if self._file.networks[name].inspection is Inspection.NAMES
-        ]
-        if blind:
-            seeing = sorted(
-                name for name, net in self._file.networks.items() if net.inspection is not Inspection.NAMES
-            )
-            message = (
-                f"`{target}` is a page, and on {', '.join(blind)} only names are seen (`inspection: names`); "
-                f"say `for:` one of {', '.join(seeing) or 'the networks with inspection'}, or name the whole site"
-            )
+    def _check_inspected(self, path: tuple[str | int, ...], what: str, whom: frozenset[str]) -> None:
+        """Refuse what only an opened connection shows, for a network where none is opened."""
+        message = unseen(self._file, what, whom)
+        if message is not None:
             self._report(path, message)
-
-    def _networks_of(self, names: Iterable[str]) -> list[str]:
-        """Return the networks among some networks and devices: a device's is the narrowest around its addresses."""
-        found = set()
-        for name in names:
-            if name in self._file.networks:
-                found.add(name)
-                continue
-            section = self._file.devices.get(name)
-            for address in section.addresses if section else ():
-                holding = [
-                    (part.prefixlen, network)
-                    for network, around in self._file.networks.items()
-                    for part in around.addresses
-                    if part.version == address.version and address.subnet_of(part)  # type: ignore[arg-type]
-                ]
-                found.add(max(holding)[1] if holding else self._file.unknown_clients)
-        return sorted(found & self._file.networks.keys())
 
     def _targets(self, targets: list[Target], *path: str | int) -> Iterable[Target]:
         kept = []
         for number, target in enumerate(targets):
-            message = self._target_problem(target)
+            message = target_problem(target, self._catalogue, self._raw_names("lists"))
             if message:
                 self._report((*path, number), message)
             else:
                 kept.append(target)
         return kept
-
-    def _target_problem(self, target: Target) -> str | None:
-        name = target.value
-        match target.kind:
-            case TargetKind.SERVICE if name not in self._catalogue.services:
-                return f"unknown service `{name}`; {self._service_hint(name)}"
-            case TargetKind.CATEGORY if name not in self._catalogue.categories:
-                return f"unknown category `{name}`; {suggest(name, self._catalogue.categories)}"
-            case TargetKind.LIST if name not in self._raw_names("lists"):
-                return f"unknown list `{name}`; {suggest(name, self._raw_names('lists'))}"
-            case TargetKind.DOMAIN | TargetKind.URL if not as_ip(name) and is_public_suffix(name):
-                return f"`{name}` is no single site: anybody can have a name below it"
-            case _:
-                return None
-
-    def _service_hint(self, name: str) -> str:
-        if name in self._catalogue.categories:
-            return f"it is a category: write `category:{name}`"
-        by_title = {service.title.lower(): service.id for service in self._catalogue.services.values()}
-        hint = suggest(by_title.get(name, name), self._service_names)
-        return f"{hint}; `schoolgate services` lists them"
-
-    @cached_property
-    def _service_names(self) -> list[str]:
-        return sorted(self._catalogue.services)
 
     def _when(
         self,
@@ -483,24 +474,12 @@ class Builder:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             return ZoneInfo("UTC")  # reported where the zone is read
 
+    def _support(self) -> Support:
+        section = self._file.support
+        if section is None:
+            return Support()
+        topics = tuple(self._targets(section.topics, "support", "topics"))
+        return Support(topics, section.text, section.welsh or "")
+
     def _privacy(self) -> Privacy:
         return Privacy(**self._file.privacy.given())
-
-    def _circumvention(self) -> Circumvention:
-        section = self._file.circumvention
-        both = {"alert": section.alert, "supervise": section.supervise}  # None of these says `off`
-        chosen = Circumvention(**{**section.given(), **both})
-        alert, supervise = chosen.alert, chosen.supervise
-        if alert and supervise and supervise.points < alert.points and supervise.within >= alert.within:
-            self._report(
-                ("circumvention", "supervise"),
-                f"`{supervise}` is reached before `alert`, {alert}; supervision comes after an alert",
-            )
-        return chosen
-
-
-def _range(section: DaysSection) -> DateRange:
-    first, last = section.on or section.first, section.on or section.last
-    assert first is not None  # noqa: S101 - the section's own validator saw to it
-    assert last is not None  # noqa: S101
-    return DateRange(section.name, first, last)

@@ -1,11 +1,11 @@
 """From a `Policy` to what the engine runs on: entries in the order of judgement, an index, a profile per client."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from schoolgate_policy.clients import Client
-from schoolgate_policy.decision import Decision, Reason, Verdict
+from schoolgate_policy.decision import Decision, Page, Reason, Verdict
 from schoolgate_policy.index import Hits, Index
 from schoolgate_policy.lists.spec import ListSpec
 from schoolgate_policy.model import (
@@ -19,6 +19,8 @@ from schoolgate_policy.model import (
     Target,
     TargetKind,
 )
+from schoolgate_policy.parts import Parts
+from schoolgate_policy.reach import names_of
 from schoolgate_policy.schedule import When
 
 
@@ -40,6 +42,7 @@ class Entry:
     rule: int | None = None
     exception: str | None = None
     age: int | None = None  # speaks only of clients for whom this age counts
+    within: tuple[Target, ...] = ()  # speaks only of parts of these
 
     def state(self, at: datetime) -> tuple[bool, datetime | None]:
         """Return whether the entry is in force at a UTC instant, and when that may next change."""
@@ -131,6 +134,14 @@ class Compiled:
     networks: Mapping[str, Network]
     devices: Mapping[str, Device]
     lists: Mapping[str, ListSpec]
+    parts: Parts
+
+    def look_up(self, host: str, path: str | None, within: Page | None, shows: str | None = None) -> Hits:
+        """Find the entries that speak of an attempt to reach a canonical host; the bits are places in `entries`."""
+        hits = self.index.look_up(host, path)
+        if shows is not None:
+            hits = self.index.also_as(shows, hits)
+        return self.parts.narrowed(hits, path, within) if self.parts.mask else hits
 
     def profile(self, client: Client, sanction: ActiveSanction | None) -> Profile:
         """Work out which entries speak of a client."""
@@ -164,10 +175,18 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: st
     )
     entries = (
         *always,
-        *(_rule_entry(rule, f"states.{state}.rules[{rule.index}]", None) for rule in special),
+        *(
+            entry
+            for rule in special
+            for entry in _rule_entries(rule, f"states.{state}.rules[{rule.index}]", None)
+        ),
         *(entry for _, entry in exceptions),
         *_age_entries(policy),
-        *(_rule_entry(rule, f"rules[{rule.index}]", rule.index) for rule in policy.rules),
+        *(
+            entry
+            for rule in policy.rules
+            for entry in _rule_entries(rule, f"rules[{rule.index}]", rule.index)
+        ),
     )
     never_bit = len(entries)
     indexed = [
@@ -201,7 +220,28 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: st
         networks=policy.networks,
         devices=policy.devices,
         lists=lists,
+        parts=_parts(entries, policy),
     )
+
+
+def _parts(entries: tuple[Entry, ...], policy: Policy) -> Parts:
+    """Compile what is open only as a part of some page. What is open there may in turn have parts of its own."""
+    held = {number: entry for number, entry in enumerate(entries) if entry.within}
+    pages = [
+        (number, target, True) for number, entry in held.items() for target in (*entry.within, *entry.targets)
+    ]
+    spoken = [names_of(target, policy.catalogue) for entry in held.values() for target in entry.targets]
+    names = frozenset[str]().union(*spoken) if all(spoken) else frozenset[str]()
+    mask = sum(1 << number for number in held)
+    return Parts(mask, names, Index(pages, policy.catalogue, policy.lists) if held else None)
+
+
+def _rule_entries(rule: Rule, what: str, number: int | None) -> Iterable[Entry]:
+    """Make the entry of a rule, and one for the companions of its pages."""
+    entry = _rule_entry(rule, what, number)
+    yield entry
+    if rule.companions:
+        yield replace(entry, targets=rule.companions, within=rule.targets, what=f"{what} companions")
 
 
 def _rule_entry(rule: Rule, what: str, number: int | None) -> Entry:
@@ -216,6 +256,7 @@ def _rule_entry(rule: Rule, what: str, number: int | None) -> Entry:
         devices=rule.devices,
         what=what,
         rule=number,
+        within=rule.within,
     )
 
 
@@ -267,7 +308,10 @@ def _exception_entries(exception: PolicyException) -> list[tuple[_Rank, Entry]]:
     """Give each target of an exception an entry of its own, ranked most specific first."""
     audience = 0 if exception.devices else 1 if exception.networks else 2
     pairs = []
-    for target in exception.targets:
+    held = [(target, exception.within) for target in exception.targets]
+    around = (*exception.targets, *exception.companions)
+    held += [(target, around) for target in exception.companions]
+    for target, within in held:
         rank = _KIND_RANK[target.kind], -_length(target), audience, exception.index
         entry = Entry(
             Reason.EXCEPTION,
@@ -282,6 +326,7 @@ def _exception_entries(exception: PolicyException) -> list[tuple[_Rank, Entry]]:
             exception.devices,
             what=f"exception {exception.id}",
             exception=exception.id,
+            within=within,
         )
         pairs.append((rank, entry))
     return pairs

@@ -34,6 +34,14 @@ class Point(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """The page that something is wanted for as a part; `path` is `/` too where only the page's host is known."""
+
+    host: str  # canonical
+    path: str = "/"  # raw
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """What is judged: somebody at `address` wants `host` (and `path`, where it is known) at `at`.
 
@@ -41,6 +49,7 @@ class Attempt:
     the engine brings it into its canonical form. `path` is None where only the name is known (DNS question,
     TLS server name), else the raw URL path. `at` is an aware datetime; UTC is the fast case. `shows` is the id of a
     service of the catalogue that the site shows itself to be, whatever its name: a web proxy told by its files.
+    `within` is the page that wants this as a part (a picture, a frame); None where it is asked for by itself.
     """
 
     address: str
@@ -49,6 +58,7 @@ class Attempt:
     path: str | None = None
     point: Point = Point.EXPLAIN
     shows: str | None = None
+    within: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ services share is blocked only when each of them would be.
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from schoolgate_policy.additions import additions
 from schoolgate_policy.clients import Client, ClientDirectory
 from schoolgate_policy.compile import Compiled, Entry, Profile, compile_policy
 from schoolgate_policy.decision import Attempt, Decision, Reason, Step, Verdict
@@ -66,8 +67,8 @@ class Engine:
         """Judge one attempt; answered from memory while an earlier verdict on the same still holds."""
         profile = self._by_address.get(attempt.address) or self._profile(attempt.address)
         key: _Key = attempt.host if attempt.path is None else (attempt.host, attempt.path)
-        if attempt.shows is not None:
-            key = (attempt.host, attempt.path or "", attempt.shows)
+        if attempt.shows is not None or attempt.within is not None:
+            key = self._particular_key(attempt)
         known = profile.decisions.get(key)
         at = attempt.at
         if known is not None and known.at <= at and (known.valid_until is None or at < known.valid_until):
@@ -77,6 +78,14 @@ class Engine:
             profile.decisions.clear()
         profile.decisions[key] = decision
         return decision
+
+    def _particular_key(self, attempt: Attempt) -> _Key:
+        """Return under which key a verdict is remembered where more than host and path may count."""
+        page = attempt.within if self._compiled.parts.concern_any(attempt.host) else None
+        if attempt.path is None or (page is None and attempt.shows is None):
+            return attempt.host if attempt.path is None else (attempt.host, attempt.path)
+        on = (page.host, page.path) if page else ("", "")
+        return (attempt.host, attempt.path, attempt.shows or "", *on)
 
     def explain(self, attempt: Attempt) -> Decision:
         """Judge one attempt afresh and tell in `considered` everything that was looked at, in order."""
@@ -154,9 +163,7 @@ class Engine:
 
     def _judge_entries(self, profile: Profile, host: str, attempt: Attempt, at: datetime) -> Decision:
         path = attempt.path
-        hits = self._compiled.index.look_up(host, path)
-        if attempt.shows is not None:
-            hits = self._compiled.index.also_as(attempt.shows, hits)
+        hits = self._compiled.look_up(host, path, attempt.within, attempt.shows)
         if not hits.shared:
             if path is not None or attempt.shows is not None or profile.sanction is not None:
                 return self._judge_hits(profile, host, path, at, hits)
@@ -255,8 +262,13 @@ class Engine:
             category=service.category if service else spec.category if spec else None,
             list=through,
             path_decides=page,
-            open_tls=self._opens_tls(profile, hits, verdict, page=page),
+            open_tls=self._opens_tls(profile, hits, verdict, page=page or self._adds(profile, host)),
         )
+
+    @staticmethod
+    def _adds(profile: Profile, host: str) -> bool:
+        """Whether requests to the host get something added, which takes an opened connection."""
+        return additions(profile.network, host) is not None
 
     def _opens_tls(self, profile: Profile, hits: Hits, verdict: Verdict, *, page: bool) -> bool:
         """Whether connections to the host are decrypted; a host on `never_inspect` never is, not even for a page."""

@@ -29,6 +29,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PORTS = re.compile(r"(tcp|udp) +([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _WIDEST = {4: 8, 6: 16}  # the shortest prefix of a range that a pass may name
 _DURATION = re.compile(r"([0-9]+) (minute|hour|day|week|month|year)s?")
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_WINDOW = timedelta(days=1)
 _UNITS = {
     "minute": timedelta(minutes=1),
@@ -98,6 +99,12 @@ def _minutes(text: str, last_hour: int) -> int:
             f"`{text}` is no time of day; the last is {last_hour}:{'00' if last_hour == 24 else '59'}"
         )
     return hours * 60 + minutes
+
+
+def _guid(text: str) -> str:
+    if not _GUID.fullmatch(text.lower()):
+        raise problem(f"`{text}` is no id such as 1a2b3c4d-0000-4000-8000-1a2b3c4d5e6f")
+    return text.lower()
 
 
 def parse_days(text: str) -> frozenset[int]:
@@ -323,6 +330,7 @@ TargetField = Annotated[
 Negatable = Annotated[
     tuple[str, bool], *_parsed(parse_negatable, {"type": "string", "examples": ["lessons", "not lessons"]})
 ]
+Guid = Annotated[str, *_parsed(_guid, {"type": "string", "format": "uuid"})]
 HostName = Annotated[str, *_parsed(_host, {"type": "string", "format": "hostname"})]
 HttpsUrl = Annotated[str, *_parsed(parse_https_url, {"type": "string", "format": "uri"})]
 

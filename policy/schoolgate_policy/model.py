@@ -115,6 +115,24 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class MicrosoftAccounts:
+    """Whose Microsoft 365 accounts may sign in: those of `tenants`, or as `policy` of the directory says."""
+
+    directory: str  # the school's own tenant, a GUID
+    tenants: tuple[str, ...] = ()
+    policy: str | None = None  # a GUID
+    personal: Verdict = Verdict.BLOCK  # private accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Whose accounts people may sign in with."""
+
+    google: tuple[str, ...] = ()
+    microsoft: MicrosoftAccounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """TCP or UDP ports that lie side by side, first and last included."""
 
@@ -154,6 +172,8 @@ class Network:
     source: str
     age: int | None = None  # of the youngest who use it
     safe_search: Mapping[str, Strength] = field(default_factory=dict)  # by search engine
+    accounts: Accounts | None = None
+    language: str | None = None  # of the pages people see; None: the school's
     passes: tuple[Pass, ...] = ()
 
 
@@ -179,6 +199,8 @@ class Rule:
     during: When
     reason: str
     source: str
+    within: tuple[Target, ...] = ()  # open only as a part of these
+    companions: tuple[Target, ...] = ()  # open only as a part of the targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +230,8 @@ class PolicyException:
     source: str
     reviewed_by: str = ""
     approved_by: str = ""
+    within: tuple[Target, ...] = ()
+    companions: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +266,16 @@ class School:
     timezone: str
     bank_holidays: str | None
     contacts: Mapping[str, str]
+    language: str | None = None  # of the pages people see; None: as their browser likes
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The subjects about which people are offered help, and the school's own words for it."""
+
+    topics: tuple[Target, ...] = ()
+    text: str = ""
+    welsh: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +361,7 @@ class Policy:
     locked: tuple[LockedList, ...] = ()
     review: Review | None = None
     limits: Limits = field(default_factory=Limits)
+    support: Support = field(default_factory=Support)
     supervised: tuple[Target, ...] = ()  # what a sanctioned device may reach besides `always_allow`
     circumvention: Circumvention = field(default_factory=Circumvention)
     privacy: Privacy = field(default_factory=Privacy)

@@ -20,6 +20,7 @@ from schoolgate_policy.fields import (
     Day,
     Days,
     Duration,
+    Guid,
     HostName,
     HttpsUrl,
     Integer,
@@ -39,10 +40,19 @@ from schoolgate_policy.fields import (
     problem,
 )
 from schoolgate_policy.lists.spec import Format
-from schoolgate_policy.model import SEARCH_ENGINES, Inspection, People, Recorded, Strength, Threshold
+from schoolgate_policy.model import (
+    SEARCH_ENGINES,
+    Inspection,
+    People,
+    Recorded,
+    Strength,
+    TargetKind,
+    Threshold,
+)
 from schoolgate_policy.schedule import Season
 
 Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
+Language = Literal["en", "cy"]
 Targets = Annotated[list[TargetField], OneOrMore, NotEmpty]
 Names = Annotated[list[Name], OneOrMore, NotEmpty]
 
@@ -63,6 +73,9 @@ class SchoolSection(Section):
     name: Words = Field(description="The school's name, as it stands on the block page")
     timezone: Words = Field("Europe/London", description="The zone of all times in this file")
     bank_holidays: Nation = Field("england", description="Whose bank holidays are no school days")
+    language: Language | None = Field(
+        None, description="Of the block page; default: what the reader's browser asks for"
+    )
     contacts: dict[Name, Words] = Field(
         default_factory=dict,
         description="Who to ask: e_safety_officer, headteacher, dsl … and their addresses",
@@ -77,6 +90,9 @@ class ReviewSection(Section):
     due: Day = Field(description="When it must be looked at again; the standards ask for once a year")
 
 
+GoogleDomain = Annotated[Literal["consumer_accounts"] | HostName, Field(union_mode="left_to_right")]
+
+
 class SafeSearchSection(Section):
     """How strictly each search engine filters its results."""
 
@@ -85,6 +101,35 @@ class SafeSearchSection(Section):
     duckduckgo: Strength | None = Field(None, description="Safe Search")
     brave: Strength | None = Field(None, description="Safe Search")
     youtube: Strength | None = Field(None, description="Restricted Mode; `moderate` lets more through")
+
+
+class MicrosoftSection(Section):
+    """Whose Microsoft 365 accounts may sign in."""
+
+    directory: Guid = Field(description="The id of the school's own directory (tenant)")
+    tenants: Annotated[list[HostName], OneOrMore] = Field(
+        default_factory=list, description="The directories whose accounts may sign in, by domain"
+    )
+    policy: Guid | None = Field(
+        None, description="Instead of `tenants`: the id of a tenant restrictions v2 policy of the directory"
+    )
+    personal: Verdict = Field(Verdict.BLOCK, description="Private Microsoft accounts")
+
+    @model_validator(mode="after")
+    def _tenants_or_policy(self) -> "MicrosoftSection":
+        if bool(self.tenants) is (self.policy is not None):
+            raise problem("needs one of `tenants` and `policy`")
+        return self
+
+
+class AccountsSection(Section):
+    """Whose accounts people may sign in with; private ones not, unless it is said."""
+
+    google: Annotated[list[GoogleDomain], OneOrMore] = Field(
+        default_factory=list,
+        description="Google Workspace domains; `consumer_accounts` beside them lets private accounts in",
+    )
+    microsoft: MicrosoftSection | None = Field(None, description="Microsoft 365 directories")
 
 
 class PassSection(Section):
@@ -112,6 +157,10 @@ class NetworkSection(Section):
         None, description="Filtered results: `strict` for all search engines, or a strength for each"
     )
 
+    language: Language | None = Field(None, description="Of its block pages; default the school's")
+    accounts: AccountsSection | None = Field(
+        None, description="Whose accounts people may sign in with at Google and Microsoft"
+    )
     passes: list[PassSection] = Field(
         default_factory=list,
         description="What the firewall lets out of it besides the web; default nothing",
@@ -202,11 +251,23 @@ class _Ruling(Section):
     allow: Targets | None = Field(None, description="What is allowed")
     whom: Names | None = Field(None, alias="for", description="Networks and devices; default everybody")
     during: During | None = Field(None, description="Schedules during which this is in force; default always")
+    within: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="Sites and pages: what is allowed is open only as a part of these, such as a video in a page",
+    )
+    companions: Annotated[list[TargetField], OneOrMore] = Field(
+        default_factory=list,
+        description="Sites that an allowed page loads its parts from; open only as parts of that page",
+    )
 
     @model_validator(mode="after")
     def _one_verb(self) -> "_Ruling":
         if (self.block is None) == (self.allow is None):
             raise problem("needs exactly one of `block` and `allow`")
+        if self.block is not None and (self.within or self.companions):
+            raise problem("`within` and `companions` go with `allow`, not with `block`")
+        if self.companions and not all(target.kind is TargetKind.URL for target in self.allow or ()):
+            raise problem("`companions` go with a page, such as `allow: example.org/page`")
         return self
 
 
@@ -269,6 +330,14 @@ class StateSection(Section):
     rules: Annotated[list[RuleSection], NotEmpty] = Field(
         description="In order; the first that matches decides"
     )
+
+
+class SupportSection(Section):
+    """Subjects about which people are offered help instead of being shown a rule."""
+
+    topics: Targets = Field(description="What these subjects are: categories, lists, services, sites")
+    text: Words = Field(description="The school's own words: whom to talk to, and where they are")
+    welsh: Words | None = Field(None, description="The same in Welsh")
 
 
 class LimitsSection(Section):
@@ -383,6 +452,9 @@ class PolicyFile(Section):
     )
     states: dict[Name, StateSection] = Field(
         default_factory=dict, description="Rules for special times, such as an incident; switched on by hand"
+    )
+    support: SupportSection | None = Field(
+        None, description="Subjects such as self-harm, about which people are offered help"
     )
     limits: LimitsSection = Field(LimitsSection(), description="What an approval may not exceed")
     circumvention: CircumventionSection = Field(

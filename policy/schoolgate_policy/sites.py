@@ -75,6 +75,13 @@ class Sites:
             if target.kind is TargetKind.URL:
                 self._pages.setdefault(target.value, set()).add(target.path)
         self._names = _names(policies, targets)
+        self._parts_only = frozenset().union(
+            *(
+                compile_policy(policy, (), state).parts.names
+                for policy in policies
+                for state in (None, *policy.states)
+            )
+        )
         self._lists = sorted({name for policy in policies for name in policy.lists})
         self._stranger = _unused(_STRANGER, self._names)
         self._policies = policies
@@ -124,7 +131,7 @@ class Sites:
 
     def _parts(self, name: str | None, host: str, lists: frozenset[str]) -> Iterator[Site]:
         pages = sorted({page for part in suffixes(name or "") for page in self._pages.get(part, ())})
-        if not pages:
+        if not pages and self._parts_only.isdisjoint(suffixes(name or "")):
             yield Site(name, Part.ALL, host, None, "", lists)
             return
         yield Site(name, Part.NAME, host, None, "", lists)

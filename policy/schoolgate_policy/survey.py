@@ -126,6 +126,6 @@ type _Look = tuple[int, int, tuple[tuple[int, int], ...], bool]
 
 def _look(compiled: Compiled, site: Site) -> _Look:
     """Return which entries speak of a site: sites with the same look are judged alike."""
-    hits = compiled.index.look_up(site.host, site.path)
+    hits = compiled.look_up(site.host, site.path, None)
     shared = tuple((one.sure, one.maybe) for one in hits.shared)
     return hits.sure, hits.maybe, shared, any(part.hosts.covers(site.host) for part in compiled.locked)

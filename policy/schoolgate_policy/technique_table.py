@@ -61,6 +61,7 @@ def about(technique: str) -> About | None:
     return table().get(Technique(technique)) if technique in table() else None
 
 
+@cache
 def weight(technique: str) -> int:
     """Return what one attempt counts; 0 for background noise and for what is not known."""
     found = about(technique)

@@ -8,7 +8,7 @@ from schoolgate_policy.compile import Compiled, Entry, Profile
 from schoolgate_policy.decision import Attempt, Decision, Reason, Step, Verdict
 from schoolgate_policy.index import Hits
 from schoolgate_policy.lists.spec import Standing
-from schoolgate_policy.model import Policy
+from schoolgate_policy.model import Policy, Target
 
 _SHOWN_TARGETS = 4
 
@@ -51,9 +51,8 @@ class Narrator:
 
     def _hits(self) -> Hits:
         """Look at a shared name as the service that decided, and at a site as what it shows itself to be."""
-        hits = self.compiled.index.look_up(self.decision.host, self.attempt.path)
-        if self.attempt.shows is not None:
-            return self.compiled.index.also_as(self.attempt.shows, hits)
+        attempt = self.attempt
+        hits = self.compiled.look_up(self.decision.host, attempt.path, attempt.within, attempt.shows)
         service = self.decision.service
         return next((one for one in hits.shared if one.service and one.service.id == service), hits)
 
@@ -96,7 +95,8 @@ class Narrator:
         if not entry.applies_to(self.client, self.profile.age):
             return False, f"for {', '.join(sorted(entry.networks | entry.devices))}, not for {self._who()}"
         if not sure and not maybe:
-            return False, f"speaks of {_listed(entry)}, not of this"
+            where = f" as a part of {_named(entry.within)}" if entry.within else ""
+            return False, f"speaks of {_listed(entry)}{where}, not of this"
         active, change = entry.state(self.attempt.at.astimezone(UTC))
         if not active:
             return False, self._not_now(entry, change)
@@ -142,6 +142,10 @@ class Narrator:
 
 
 def _listed(entry: Entry) -> str:
-    names = [str(target) for target in entry.targets]
+    return _named(entry.targets)
+
+
+def _named(targets: tuple[Target, ...]) -> str:
+    names = [str(target) for target in targets]
     more = f" and {len(names) - _SHOWN_TARGETS} more" if len(names) > _SHOWN_TARGETS else ""
     return ", ".join(names[:_SHOWN_TARGETS]) + more

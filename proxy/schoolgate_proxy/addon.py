@@ -17,6 +17,7 @@ from mitmproxy.proxy.mode_specs import TransparentMode
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
+from schoolgate_proxy import trailers
 from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
@@ -26,6 +27,7 @@ from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.layers import Closed, Kind, kind_of
 from schoolgate_proxy.pages import Pages
+from schoolgate_proxy.pinned_apps import PinnedApps
 from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.requests import Requests, private
 from schoolgate_proxy.tls_name import tls_name
@@ -50,9 +52,10 @@ class SchoolgateProxy:
         self._counters = counters
         self._networks = networks
         self._connections = Connections()
-        self._upstream = Upstream(config.resolve, config.allowed_upstream, self._listening)
+        self._upstream = Upstream(config.resolve, config.allowed_upstream, self._listening, config.own_pages)
         self._requests = Requests(config, judge, counters, self._upstream, self._connections)
         self._entrants: dict[str, Entrant] = {}
+        self.pinned = PinnedApps(judge, counters, config.state) if config.pass_pinned else None
         self.gate: Gate | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -60,6 +63,7 @@ class SchoolgateProxy:
 
     def running(self) -> None:
         """Begin to close what a changed verdict no longer allows."""
+        trailers.install()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     def done(self) -> None:
@@ -71,7 +75,7 @@ class SchoolgateProxy:
     def open_gate(self) -> Gate:
         """Put a gate in front, which shares what is known about policy and upstreams; for its listeners to use."""
         pages = Pages(self._config, self._judge, self._counters)
-        self.gate = Gate(self._config, self._judge, self._counters, self._upstream, pages)
+        self.gate = Gate(self._config, self._judge, self._counters, self._upstream, pages, self.pinned)
         return self.gate
 
     def expect(self, client: str, entrant: Entrant) -> None:
@@ -132,15 +136,18 @@ class SchoolgateProxy:
                 conn.split = True
                 raise AddonHalt
             case Kind.OTHER:
-                technique = Technique.NON_HTTP_TLS if conn.tls_name else Technique.NON_HTTP
-                self._judge.saw(
-                    technique, conn.arrival, conn.tls_name or conn.connect_name or "", conn.network
-                )
-                data.layer = Closed(data.context)
+                self._no_web(data, conn, Technique.NON_HTTP_TLS if conn.tls_name else Technique.NON_HTTP)
+            case Kind.TLS if conn.tls_name:
+                self._no_web(data, conn, Technique.NON_HTTP_TLS)  # TLS in TLS
             case _ if address is not None and address[1] not in self._config.web_ports:
                 data.layer = Closed(data.context)  # mitmproxy reads some ports as DNS
             case Kind.HTTP if conn.tls_name and not conn.expecting and data.context.client.alpn != b"h2":
                 conn.expect(self._config.undecided, lambda: None)
+
+    def _no_web(self, data: layer.NextLayer, conn: Connection, technique: Technique) -> None:
+        """Close what speaks neither HTTP nor, on the outside, TLS."""
+        self._judge.saw(technique, conn.arrival, conn.tls_name or conn.connect_name or "", conn.network)
+        data.layer = Closed(data.context)
 
     # -- TLS ---------------------------------------------------------------------------------------------------
 
@@ -174,7 +181,8 @@ class SchoolgateProxy:
             conn.expect(self._config.undecided, lambda: None)
             return
         self._judge.acted(attempt, decision)
-        anchor = await self._anchor(conn, name, port) if handling is Handling.PASS else None
+        passed = handling is Handling.PASS
+        anchor = await self._anchor(conn, name, port, self._judge.stand_in(decision)) if passed else None
         if anchor is None:
             self.refuse_tls(data)
             return
@@ -198,9 +206,9 @@ class SchoolgateProxy:
             self._judge.saw(technique, conn.arrival, found.label, conn.network)
         return found.name
 
-    async def _anchor(self, conn: Connection, name: str, port: int) -> Anchor | None:
+    async def _anchor(self, conn: Connection, name: str, port: int, stand_in: str | None) -> Anchor | None:
         try:
-            return await self._upstream.anchor(name, port)
+            return await self._upstream.anchor(name, port, stand_in)
         except NameNotFound:
             self._counters.upstream_failed("name")
         except AddressRefused:
@@ -222,6 +230,8 @@ class SchoolgateProxy:
             self._judge.acted(*conn.judged)
         if conn.tls_name and distrusts(data.conn.error or ""):
             self._judge.saw(Technique.CLIENT_DISTRUST, conn.arrival, conn.tls_name, conn.network)
+            if self.pinned is not None and conn.judged is not None:
+                self.pinned.rejected(conn.arrival, conn.judged[1])
 
     @guarded
     def tls_failed_server(self, _data: tls.TlsData) -> None:
@@ -243,6 +253,8 @@ class SchoolgateProxy:
         """Judge a request before its body."""
         conn = self._connections.of(flow.client_conn.id)
         conn.decided()
+        if self.pinned is not None and conn.judged is not None and conn.tls_name:
+            self.pinned.trusts(conn.arrival, conn.network)
         conn.judged = None
         await self._requests.head(flow, conn)
 

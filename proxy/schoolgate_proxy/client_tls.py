@@ -50,7 +50,8 @@ def _context(leaves: Leaves, choose: Choose) -> SSL.Context:
     context.set_options(net_tls.DEFAULT_OPTIONS)
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(choose)
-    context.add_extra_chain_cert(leaves.issuer)
+    for certificate in leaves.chain:
+        context.add_extra_chain_cert(certificate)
     context.use_privatekey(leaves.key)  # once: to bring it into OpenSSL's form costs as much as a signature
     context.set_session_id(b"schoolgate")  # tickets of this process are good for its other connections
     return context

@@ -25,6 +25,8 @@ class ProxyConfig:
     """Private ranges that may be reached all the same, such as the school's own servers."""
     resolve: Resolve | None = None
     """Looks names up; None asks the system's resolver."""
+    own_pages: Mapping[Address, Address] = field(default_factory=dict)
+    """The portal: the host and port that clients ask for, and where it really listens, be that a private address."""
     ask_url: Callable[[Attempt, Decision], str | None] | None = None
     """Returns where the block page's button leads; None: the page says whom to ask instead."""
     web_ports: frozenset[int] = frozenset({80, 443})
@@ -37,5 +39,7 @@ class ProxyConfig:
     """Connections of everybody at a time; 0: as many as the limit of open files allows."""
     share_ports: bool = False
     """Let other processes listen on the same ports (SO_REUSEPORT): the workers of one box."""
+    pass_pinned: bool = True
+    """Pass names on unread that apps on several devices trust nobody but their maker for (`pinning.py`)."""
     idle: int = 600
     """Seconds of silence until a connection is closed."""

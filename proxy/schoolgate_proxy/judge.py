@@ -1,13 +1,17 @@
 """Asks the policy: one place where the proxy makes attempts and notes what was acted upon."""
 
 from dataclasses import replace
+from datetime import datetime
 
-from schoolgate_policy.decision import Attempt, Decision, Point
+from schoolgate_policy.additions import Additions, additions
+from schoolgate_policy.decision import Attempt, Decision, Page, Point
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.model import Policy
+from schoolgate_policy.model import Inspection, Policy
 from schoolgate_policy.paths import is_canonical
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
+from schoolgate_policy.safe_search import enforcement
 from schoolgate_policy.technique import BY_CATEGORY, Technique
+from schoolgate_proxy.checkpage import as_own, is_check
 from schoolgate_proxy.handling import Arrival
 
 
@@ -29,17 +33,43 @@ class Judge:
         """The policy in force."""
         return self._source.engine.policy
 
-    def attempt(self, arrival: Arrival, host: str, path: str | None = None) -> Attempt:
-        """Return the attempt of a client to reach a host now; `path` is the raw URL path where it is known."""
-        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY)
+    @property
+    def now(self) -> datetime:
+        """The present instant."""
+        return self._clock()
+
+    def opens_by_habit(self, decision: Decision) -> bool:
+        """Whether a name is opened because everything on its network is, and not because something asks for it."""
+        network = self.policy.networks.get(decision.network)
+        return network is not None and network.inspection is Inspection.ALL and self.added(decision) is None
+
+    def attempt(
+        self, arrival: Arrival, host: str, path: str | None = None, within: Page | None = None
+    ) -> Attempt:
+        """Return the attempt of a client to reach a host now.
+
+        `path` is the raw URL path where it is known, `within` the page that wants this as a part.
+        """
+        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY, within=within)
 
     def decide(self, attempt: Attempt) -> Decision:
-        """Return the verdict of the policy in force."""
-        return self._source.engine.decide(attempt)
+        """Return the verdict of the policy in force; one name is answered by the proxy itself."""
+        decision = self._source.engine.decide(attempt)
+        return as_own(decision) if is_check(decision) else decision
 
     def again(self, attempt: Attempt) -> Decision:
         """Return the verdict on the same attempt at this instant."""
         return self._source.engine.decide(replace(attempt, at=self._clock()))
+
+    def added(self, decision: Decision) -> Additions | None:
+        """Return what is added to requests that the decision allows."""
+        return additions(self.policy.networks[decision.network], decision.host)
+
+    def stand_in(self, decision: Decision) -> str | None:
+        """Return the name whose address serves filtered search results in the place of the host; None: its own."""
+        wanted = self.policy.networks[decision.network].safe_search
+        found = enforcement(wanted, decision.host) if wanted else None
+        return found.alias if found else None
 
     def is_path_trick(self, attempt: Attempt) -> bool:
         """Whether a blocked attempt spells its path so as to look like a page that is allowed."""

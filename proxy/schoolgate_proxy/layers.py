@@ -5,12 +5,16 @@ then no TLS to it (enforcement A2.5). Nothing is chosen here before five bytes a
 HTTP is ever chosen.
 """
 
+import re
 from enum import StrEnum
 
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer
 
 ENOUGH = 5  # bytes: a TLS record header (RFC 8446 5.1); every HTTP request line is longer
+
+
+_REQUEST_SO_FAR = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{0,31}(?: |\Z)|\Z")
 
 
 class Kind(StrEnum):
@@ -36,5 +40,5 @@ def kind_of(data: bytes) -> Kind:
         return Kind.UNDECIDED
     if starts_like_tls_record(data):
         return Kind.TLS
-    # RFC 9112 2.2: an empty line before the request line is ignored. A method is a word.
-    return Kind.HTTP if data.lstrip(b"\r\n")[:3].isalpha() or not data.strip(b"\r\n") else Kind.OTHER
+    # RFC 9112 2.2: an empty line before the request line is ignored. A method is a word, and a blank follows.
+    return Kind.HTTP if _REQUEST_SO_FAR.match(data.lstrip(b"\r\n")) else Kind.OTHER

@@ -1,18 +1,27 @@
 """Makes and counts the answers that the proxy gives itself; knows no proxy framework."""
 
+from typing import NamedTuple
+
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import canonical_host
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy import blockpage
 from schoolgate_proxy.blockpage import BlockResponse
+from schoolgate_proxy.checkpage import check_page, is_check
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.request import Refusal
 
-type Fields = tuple[str, str]  # `Accept` and `Sec-Fetch-Dest` of the request, empty where it had none
+
+class Fields(NamedTuple):
+    """Header fields of a request that its answer suits, empty where it had none."""
+
+    accept: str = ""
+    sec_fetch_dest: str = ""
+    accept_language: str = ""
 
 
 class Pages:
@@ -25,6 +34,8 @@ class Pages:
 
     def blocked(self, attempt: Attempt, decision: Decision, fields: Fields) -> BlockResponse:
         """Return the page for a blocked attempt, which is noted as acted upon."""
+        if is_check(decision):
+            return self._counted(decision.network, check_page(attempt.path))
         self._judge.acted(attempt, decision)
         page = blockpage.render(
             decision,
@@ -32,8 +43,7 @@ class Pages:
             now=attempt.at,
             opens_at=self._judge.engine.opens_at(attempt),
             ask_url=self._config.ask_url(attempt, decision) if self._config.ask_url else None,
-            accept=fields[0],
-            sec_fetch_dest=fields[1],
+            **fields._asdict(),
         )
         return self._counted(decision.network, page)
 
@@ -47,7 +57,7 @@ class Pages:
         """Return the page for something that no policy decided."""
         school = self._judge.policy.school.name
         page = blockpage.render_notice(
-            status, title, lead, school, accept=fields[0], sec_fetch_dest=fields[1]
+            status, title, lead, school, accept=fields.accept, sec_fetch_dest=fields.sec_fetch_dest
         )
         return self._counted(network, page)
 

@@ -44,6 +44,18 @@ class Counters(Protocol):
         """Count an upstream that could not be used: `name`, `address` (refused by us), `connect` or `certificate`."""
         ...
 
+    def connection_pinned(self, network: str) -> None:
+        """Count a connection that was passed on because of a pinned app."""
+        ...
+
+    def name_pinned(self, network: str) -> None:
+        """Count a name that is passed on from now on because of a pinned app."""
+        ...
+
+    def certificate_missing(self, network: str) -> None:
+        """Count a device that lacks the school's certificate."""
+        ...
+
 
 class Uncounted:
     """Counters for where nobody reads them: the `mitmdump` script."""
@@ -67,4 +79,13 @@ class Uncounted:
         """Do nothing."""
 
     def upstream_failed(self, why: str) -> None:
+        """Do nothing."""
+
+    def connection_pinned(self, network: str) -> None:
+        """Do nothing."""
+
+    def name_pinned(self, network: str) -> None:
+        """Do nothing."""
+
+    def certificate_missing(self, network: str) -> None:
         """Do nothing."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from schoolgate_policy.decision import Page
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import canonical_host
 from schoolgate_policy.technique import Technique
@@ -17,6 +18,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TARGET_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _PORT = re.compile(r"[0-9]{1,5}")
+_PAGE = re.compile(r"https?://(?P<host>[^/?#@\\\s]+)(?P<path>/[^?#\s]*)?(?:[?#].*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +141,24 @@ def _one_host(head: RequestHead, web_ports: frozenset[int]) -> Target | Refusal:
 def _canonical(name: str, *, tls: bool) -> tuple[str, int]:
     host, port = split_port(name)
     return canonical_host(host), port or (443 if tls else 80)
+
+
+def page_of(head: RequestHead) -> Page | None:
+    """Return the page that wants the request as a part, by the browser's word; None: it is asked for by itself.
+
+    Sources: Fetch Metadata (`Sec-Fetch-Dest: document` is what a person goes to), RFC 9110 10.1.3 (Referer), Fetch
+    3.2 (Origin). A program can say what it likes here.
+    """
+    if "document" in head.values("sec-fetch-dest"):
+        return None
+    for name in ("referer", "origin"):
+        for value in head.values(name):
+            match = _PAGE.fullmatch(value)
+            if match is None:
+                return None
+            try:
+                host = canonical_host(split_port(match["host"])[0])
+            except InvalidHost:
+                return None
+            return Page(host, match["path"] or "/")
+    return None

@@ -1,14 +1,16 @@
 """Judges requests and answers those that go no further."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mitmproxy import http
 
-from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.decision import Attempt, Decision, Reason
 from schoolgate_policy.names import as_ip
 from schoolgate_policy.shown import Shown, judge_shown
-from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_proxy import doh
+from schoolgate_proxy.adding import with_query
 from schoolgate_proxy.blockpage import BlockResponse
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
@@ -16,8 +18,8 @@ from schoolgate_proxy.guard import answer
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.pages import Fields, Pages
 from schoolgate_proxy.ports import Counters
-from schoolgate_proxy.request import Refusal, RequestHead, Target, read_target
-from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream
+from schoolgate_proxy.request import Refusal, RequestHead, Target, page_of, read_target
+from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_public
 
 _LARGEST_DISCARDED = 1 << 20  # bytes of a blocked request's body that are read before its answer is sent
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.3: content has no meaning in these
@@ -60,11 +62,12 @@ class Requests:
             technique = Technique.PROXY_PROTOCOL if connect else Technique.SMUGGLING
             self._judge.saw(technique, conn.arrival, conn.tls_name or "", conn.network)
             return
-        target = read_target(_head_of(flow, conn), self._config.web_ports)
+        head = _head_of(flow, conn)
+        target = read_target(head, self._config.web_ports)
         if isinstance(target, Refusal):
             self._refuse(flow, conn, target)
             return
-        attempt = self._judge.attempt(conn.arrival, target.host, target.path)
+        attempt = self._judge.attempt(conn.arrival, target.host, target.path, page_of(head))
         decision = self._judge.decide(attempt)
         conn.network = decision.network
         fronted = flow.client_conn.tls and target.host != conn.tls_name
@@ -76,8 +79,14 @@ class Requests:
             message = "this connection was opened for another name"
             self._refuse(flow, conn, Refusal(421, message, Technique.FRONTING, target.host))
         elif (shown := self._shown(flow, attempt, decision)) is not None:
-            self._judge.saw(shown.technique, conn.arrival, shown.decision.host, decision.network)
+            if (
+                BY_CATEGORY.get(shown.decision.category or "") is not shown.technique
+            ):  # else noted with the block
+                self._judge.saw(shown.technique, conn.arrival, shown.decision.host, decision.network)
             self._block(flow, shown.attempt, shown.decision)
+        elif _is_bare_address(decision):
+            message = "a site is asked for by its name; nothing here speaks of this address"
+            self._refuse(flow, conn, Refusal(403, message, Technique.IP_LITERAL, target.host))
         else:
             await self._forward(flow, conn, target, attempt, decision)
 
@@ -98,7 +107,7 @@ class Requests:
     async def _forward(
         self, flow: http.HTTPFlow, conn: Connection, target: Target, attempt: Attempt, decision: Decision
     ) -> None:
-        anchor = await self._find(flow, conn, target)
+        anchor = await self._find(flow, conn, target, self._judge.stand_in(decision))
         if anchor is None:
             return
         self._judge.acted(attempt, decision)
@@ -114,13 +123,24 @@ class Requests:
         else:
             request.data.authority = b""
             request.headers["host"] = target.authority
+        self._add(request, decision)
         for name in _HOP_BY_HOP:
             request.headers.pop(name, None)
+        if (target.host, target.port) in self._config.own_pages:
+            request.headers["forwarded"] = _forwarded(conn.arrival.address)
         if "websocket" not in request.headers.get("upgrade", "").lower():
             request.headers.pop("upgrade", None)
         self._stream(flow, conn)
         if request.is_http2 and "content-length" not in request.headers:
             self._mind_the_framing(flow, conn)
+
+    def _add(self, request: http.Request, decision: Decision) -> None:
+        """Set what the policy adds, in the place of what the client may have said itself."""
+        added = self._judge.added(decision)
+        if added is not None:
+            for name, value in added.headers.items():
+                request.headers[name] = value
+            request.path = with_query(request.path, added.query)
 
     def _stream(self, flow: http.HTTPFlow, conn: Connection) -> None:
         """Send the body on as it comes; what may be a DNS question is looked at first."""
@@ -172,9 +192,18 @@ class Requests:
             else:
                 flow.request.headers["transfer-encoding"] = "chunked"
 
-    async def _find(self, flow: http.HTTPFlow, conn: Connection, target: Target) -> Anchor | None:
-        """Look the address up, or answer the request with why there is none."""
+    async def _find(
+        self, flow: http.HTTPFlow, conn: Connection, target: Target, stand_in: str | None = None
+    ) -> Anchor | None:
+        """Look the address up, or answer the request with why there is none.
+
+        A name that stands in for a search engine makes sure twice; where it cannot be looked up, what is added to
+        the request must do.
+        """
         try:
+            if stand_in is not None:
+                with suppress(NameNotFound, AddressRefused):
+                    return await self._upstream.anchor(target.host, target.port, stand_in)
             return await self._upstream.anchor(target.host, target.port)
         except NameNotFound:
             self._counters.upstream_failed("name")
@@ -217,9 +246,22 @@ class Requests:
             flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
 
 
+def _forwarded(address: str) -> str:
+    """Tell the portal who asks (RFC 7239 section 6): to it every connection of ours comes from this box."""
+    return f'for="[{address}]"' if ":" in address else f"for={address}"
+
+
 def _fields(flow: http.HTTPFlow) -> Fields:
     headers = flow.request.headers
-    return headers.get("accept", ""), headers.get("sec-fetch-dest", "")
+    return Fields(
+        headers.get("accept", ""), headers.get("sec-fetch-dest", ""), headers.get("accept-language", "")
+    )
+
+
+def _is_bare_address(decision: Decision) -> bool:
+    """Whether an address of the internet was asked for that no rule speaks of: what is behind it nobody can say."""
+    address = as_ip(decision.host)
+    return decision.reason is Reason.OTHERWISE and address is not None and is_public(address)
 
 
 def private(host: str) -> Technique:

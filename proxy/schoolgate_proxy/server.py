@@ -11,7 +11,7 @@ from mitmproxy.addons import core, next_layer, proxyserver
 from mitmproxy.master import Master
 
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
-from schoolgate_proxy import authority, error_page
+from schoolgate_proxy import authority, error_page, lean
 from schoolgate_proxy.addon import SchoolgateProxy
 from schoolgate_proxy.certificates import Leaves
 from schoolgate_proxy.client_tls import ClientTls, only_http1
@@ -67,6 +67,7 @@ class ProxyServer:
         folder = authority.prepare(self._config.state, self._judge.policy.school.name)
         leaves = Leaves(authority.intermediate(folder, self._judge.policy.school.name))
         roots = authority.upstream_roots(folder, self._config.upstream_ca)
+        lean.install()
         error_page.install(self._judge.policy.school.name)
         started = _Started()
         master = Master(self._options(str(folder), str(roots) if roots else None))
@@ -84,6 +85,7 @@ class ProxyServer:
         if (failure := self._failure()) is not None:
             await self.stop()
             raise failure
+        lean.settle(master.options)
 
     async def run(self) -> None:
         """Serve until `stop` is called or mitmproxy ends."""

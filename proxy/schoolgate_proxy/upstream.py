@@ -8,7 +8,7 @@ import asyncio
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Self
 
@@ -92,11 +92,14 @@ class Upstream:
         resolve: Resolve | None,
         allowed: tuple[IPNetwork, ...],
         own_listeners: Callable[[], Sequence[Address]],
+        own_pages: Mapping[Address, Address] | None = None,
     ) -> None:
         self._resolve: Resolve = resolve or system_resolve
         self._allowed = allowed
         self._own_listeners = own_listeners
+        self._own_pages = own_pages or {}
         self._cache: OrderedDict[tuple[str, int], tuple[float, tuple[Address, ...]]] = OrderedDict()
+        self._asking: dict[tuple[str, int], asyncio.Task[Sequence[Address]]] = {}
         self._failed: OrderedDict[Address, float] = OrderedDict()  # until when each is avoided
 
     def known(self, name: str, port: int) -> tuple[Address, ...]:
@@ -104,6 +107,8 @@ class Upstream:
 
         May be asked from any thread.
         """
+        if (own := self._own_pages.get((name, port))) is not None:
+            return (own,)
         now = time.monotonic()
         until, usable = self._cache.get((name, port), (0.0, ()))
         if until <= now:
@@ -120,6 +125,8 @@ class Upstream:
             AddressRefused: all it has are private, reserved or our own.
 
         """
+        if (own := self._own_pages.get((name, port))) is not None:
+            return (own,)
         found = await self._look_up(name, port)
         usable = tuple(address for address in found if self._may_dial(address))
         if not usable:
@@ -128,9 +135,10 @@ class Upstream:
         self._remember((name, port), now + _CACHE_SECONDS, usable)
         return tuple(sorted(usable, key=lambda address: self._avoided(address, now)))
 
-    async def anchor(self, name: str, port: int) -> Anchor:
-        """Return the address to dial for a canonical host; raises as `find` does."""
-        addresses = self.known(name, port) or await self.find(name, port)
+    async def anchor(self, name: str, port: int, stand_in: str | None = None) -> Anchor:
+        """Return the address to dial for a canonical host, or for the name that stands in; raises as `find` does."""
+        dialled = stand_in or name
+        addresses = self.known(dialled, port) or await self.find(dialled, port)
         return Anchor(name, port, addresses[0])
 
     def failed(self, address: Address) -> None:
@@ -147,12 +155,27 @@ class Upstream:
         if as_ip(name) is not None:
             return [(name, port)]
         try:
-            found = await asyncio.wait_for(self._resolve(name, port), _LOOKUP_SECONDS)
+            found = await asyncio.shield(self._asking.get((name, port)) or self._ask((name, port)))
         except (OSError, TimeoutError, UnicodeError) as error:
             raise NameNotFound(f"{name} cannot be looked up: {error}") from error
         if not found:
             raise NameNotFound(f"{name} has no address")
         return found
+
+    def _ask(self, key: tuple[str, int]) -> asyncio.Task[Sequence[Address]]:
+        """Begin a look-up; all who want the same name meanwhile wait for this one, as when a class opens a site."""
+
+        async def resolve() -> Sequence[Address]:
+            return await asyncio.wait_for(self._resolve(*key), _LOOKUP_SECONDS)
+
+        def ended(task: asyncio.Task[Sequence[Address]]) -> None:
+            del self._asking[key]
+            if not task.cancelled():
+                task.exception()  # looked at, though nobody may wait any more
+
+        self._asking[key] = task = asyncio.get_running_loop().create_task(resolve())
+        task.add_done_callback(ended)
+        return task
 
     def _remember(self, key: tuple[str, int], until: float, usable: tuple[Address, ...]) -> None:
         self._cache[key] = (until, usable)

@@ -1,4 +1,4 @@
-"""`schoolgate policy …`: check, explain, schema; test, diff and import-terms have files of their own."""
+"""`schoolgate policy …`: check, explain, schema; test, diff, limits and import-terms have files of their own."""
 
 import json
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schoolgate.commands import compare, expect, terms
+from schoolgate.commands import compare, expect, limits, terms
 from schoolgate.commands.options import (
     CANNOT_RUN,
     DEFAULT_POLICY,
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("test")(expect.check_expectations)
 app.command("diff")(compare.diff)
 app.command("import-terms")(terms.import_terms)
+app.command("limits")(limits.show_limits)
 
 
 @app.command()
@@ -82,6 +83,9 @@ def explain(
         str, typer.Option("--from", help="The address of whoever asks.", metavar="ADDRESS")
     ] = "",
     at: Annotated[str, typer.Option("--at", help="When, such as 2026-11-23T10:15; default: now.")] = "",
+    within: Annotated[
+        str, typer.Option("--within", help="The page that loads the URL as a part of it.", metavar="URL")
+    ] = "",
     policy: PolicyFile = DEFAULT_POLICY,
     state: StateFolder = None,
     settings: SettingsFile = None,
@@ -92,17 +96,20 @@ def explain(
     from schoolgate.explain import InvalidQuestion, as_mapping, as_text, parse_question
     from schoolgate.explain import explain as explained
     from schoolgate_policy.engine import Engine
+    from schoolgate_policy.own_host import with_own_host
 
-    engine = Engine(read_policy(policy, read_settings(settings, state).state))
+    box = read_settings(settings, state)
+    loaded = read_policy(policy, box.state)
+    engine = Engine(with_own_host(loaded, box.portal_host) if box.portal_host else loaded)
     if url == "-":
         raise typer.Exit(_explain_many(engine, typer.get_text_stream("stdin"), address, at))
     try:
-        attempt = parse_question(url, address, at, engine.policy)
+        attempt = parse_question(url, address, at, engine.policy, within)
     except InvalidQuestion as error:
         refuse([error])
     attempt, decision = explained(engine, attempt)
     if as_json:
-        typer.echo(json.dumps(as_mapping(decision), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(as_mapping(decision, engine.policy), ensure_ascii=False, indent=2))
     else:
         opens = engine.opens_at(attempt) if decision.blocked else None
         typer.echo(as_text(attempt, decision, engine.policy, opens))
@@ -126,7 +133,7 @@ def _explain_many(engine: "Engine", lines: Iterable[str], address: str, at: str)
                 asked["url"], asked.get("from", address), asked.get("at", at), engine.policy
             )
             _, decision = explained(engine, attempt)
-            answer = {"url": asked["url"], **as_mapping(decision)}
+            answer = {"url": asked["url"], **as_mapping(decision, engine.policy)}
             code = max(code, int(decision.blocked))
         except InvalidQuestion as error:
             answer, code = {"line": number, "error": str(error)}, CANNOT_RUN

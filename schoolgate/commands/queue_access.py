@@ -41,7 +41,7 @@ def opened(policy: Path, state: Path | None, settings_file: Path | None) -> "Ite
 
     settings = read_settings(settings_file, state)
     try:
-        store = PolicyStore(policy, settings.state, _Quiet())
+        store = PolicyStore(policy, settings.state, _Quiet(), settings.portal_host)
         service = open_service(settings, policy, store, utc_now)
     except PolicyError as error:
         refuse(error.issues)

@@ -16,9 +16,14 @@ _PATIENCE = 10.0  # seconds for a request
 
 
 class Internet:
-    """An authoritative DNS for all names, and a web server for all sites, on free ports of one loopback address."""
+    """An authoritative DNS for all names, and a web server for all sites, on free ports of one loopback address.
 
-    def __init__(self) -> None:
+    With `web_ports` sites really listen on ports 80 and 443, as browsers expect; that takes the right to.
+    """
+
+    def __init__(self, address: str = ADDRESS, *, web_ports: bool = False) -> None:
+        self.address = address
+        self._web_ports = web_ports
         self._folder = tempfile.TemporaryDirectory(prefix="schoolgate-internet-")
         self._authority = Authority(Path(self._folder.name))
         self._dns: asyncio.DatagramTransport | None = None
@@ -42,18 +47,19 @@ class Internet:
 
     async def resolve(self, _name: str, port: int) -> list[tuple[str, int]]:
         """Return where a site's port really is; for the proxy."""
-        return [(ADDRESS, self._ports.get(port, port))]
+        return [(self.address, self._ports.get(port, port))]
 
     async def start(self) -> None:
         """Listen."""
         loop = asyncio.get_running_loop()
         self._dns, _ = await loop.create_datagram_endpoint(
-            lambda: _Names(self.asked), local_addr=(ADDRESS, 0)
+            lambda: _Names(self.asked, self.address), local_addr=(self.address, 0)
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.sni_callback = self._authority.choose
         for port, tls in ((80, None), (443, context)):
-            server = await asyncio.start_server(self._serve, ADDRESS, 0, ssl=tls)
+            at = port if self._web_ports else 0
+            server = await asyncio.start_server(self._serve, self.address, at, ssl=tls)
             self._ports[port] = server.sockets[0].getsockname()[1]
             self._servers.append(server)
 
@@ -89,8 +95,9 @@ class Internet:
 class _Names(asyncio.DatagramProtocol):
     """Says of every name that it lives at the one address."""
 
-    def __init__(self, asked: list[str]) -> None:
+    def __init__(self, asked: list[str], address: str) -> None:
         self._asked = asked
+        self._address = A(address)
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,6 +113,6 @@ class _Names(asyncio.DatagramProtocol):
         reply.header.rcode = RCODE.NOERROR
         self._asked.append(str(query.q.qname))
         if query.q.qtype == QTYPE.A:
-            reply.add_answer(RR(query.q.qname, QTYPE.A, rdata=A(ADDRESS), ttl=_TTL))
+            reply.add_answer(RR(query.q.qname, QTYPE.A, rdata=self._address, ttl=_TTL))
         if self._transport is not None:
             self._transport.sendto(reply.pack(), addr)

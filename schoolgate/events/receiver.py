@@ -98,7 +98,7 @@ class EventReceiver:
     def stop(self) -> None:
         """Write what has arrived, and end."""
         self._stop.set()
-        for thread in self._threads:
+        for thread in self._threads:  # the reader first: the writer's last round comes after it
             thread.join(timeout=5)
         self._threads.clear()
         if self._socket is not None:
@@ -108,11 +108,15 @@ class EventReceiver:
 
     def _read(self) -> None:
         sock = self._socket
-        while sock is not None and not self._stop.is_set():
+        while sock is not None:
+            if self._stop.is_set():
+                sock.settimeout(0)  # what the kernel still holds is read, and then it is over
             try:
                 self._arrived(sock.recv(LONGEST + 1))
             except TimeoutError:
                 continue
+            except BlockingIOError:
+                return
             except Exception as error:  # noqa: BLE001 - one bad datagram must not end the reading
                 self._counters.fault(error)
                 self._stop.wait(0.01)
@@ -135,6 +139,7 @@ class EventReceiver:
     def _write(self) -> None:
         while not self._stop.wait(_EVERY_SECONDS):
             self._round()
+        self._threads[0].join(timeout=2)  # the reader
         self._round()
 
     def _round(self) -> None:

@@ -32,6 +32,7 @@ class Vlan:
     proxy_port: int
     dns_ports: Mapping[int, int]  # by IP version
     portal_port: int | None
+    portal_tls_port: int | None
     open_ports: tuple[int, ...]  # TCP ports of ours that people name themselves: explicit proxy, portal
     passes: tuple[Pass, ...]
 
@@ -77,6 +78,7 @@ def make_plan(policy: Policy, settings: Settings) -> Plan:
 
 def _vlan(network: Network, settings: Settings) -> Vlan:
     portal = settings.portal.listen
+    tls = settings.portal.listen_tls
     served = _reaches(portal, network)
     return Vlan(
         network=network.id,
@@ -85,6 +87,7 @@ def _vlan(network: Network, settings: Settings) -> Vlan:
         proxy_port=settings.proxy.transparent[network.id],
         dns_ports=_dns_ports(settings, network),
         portal_port=portal.port if served else None,
+        portal_tls_port=tls.port if tls and _reaches(tls, network) else None,
         open_ports=tuple(_open_ports(settings, network)),
         passes=network.passes,
     )
@@ -123,9 +126,10 @@ def _open_ports(settings: Settings, network: Network) -> Iterator[int]:
     """Yield TCP ports that clients are told of, and so connect to without being redirected."""
     if _reaches(settings.proxy.explicit, network):
         yield settings.proxy.explicit.port
-    portal = settings.portal.listen
-    if _reaches(portal, network) and (urlsplit(settings.portal.url).port or 80) == portal.port:
-        yield portal.port
+    named = urlsplit(settings.portal.url).port
+    for portal, usual in ((settings.portal.listen, 80), (settings.portal.listen_tls, 443)):
+        if portal and _reaches(portal, network) and (named or usual) == portal.port:
+            yield portal.port
 
 
 def _own_tcp(settings: Settings) -> tuple[int, ...]:
@@ -133,6 +137,7 @@ def _own_tcp(settings: Settings) -> tuple[int, ...]:
         *settings.dns.listen,
         settings.proxy.explicit,
         settings.portal.listen,
+        *([settings.portal.listen_tls] if settings.portal.listen_tls else []),
         settings.metrics.dns,
         settings.metrics.proxy,
         settings.metrics.portal,

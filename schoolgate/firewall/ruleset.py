@@ -179,6 +179,8 @@ def _captures(plan: Plan, vlan: Vlan) -> Iterator[str]:
         yield "udp dport 123 redirect to :123"
     if vlan.portal_port:
         yield f"tcp dport 80 fib daddr type local redirect to :{vlan.portal_port}"
+    if vlan.portal_tls_port:
+        yield f"tcp dport 443 fib daddr type local redirect to :{vlan.portal_tls_port}"
     yield f"tcp dport {{ 80, 443 }} redirect to :{vlan.proxy_port}"
 
 
@@ -219,7 +221,7 @@ def _deliveries(plan: Plan) -> Iterator[str]:
 
 def _own_doors(plan: Plan, vlan: Vlan) -> Iterator[str]:
     dns = sorted(set(vlan.dns_ports.values()))
-    redirected = {vlan.proxy_port, *dns, *([vlan.portal_port] if vlan.portal_port else [])}
+    redirected = {vlan.proxy_port, *dns, *filter(None, (vlan.portal_port, vlan.portal_tls_port))}
     yield f"ct status dnat tcp dport {_several(sorted(redirected))} accept"
     yield f"ct status dnat udp dport {_several(dns)} accept"
     if 53 in dns:

@@ -26,6 +26,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics("firewall")
+    metrics.begin(networks.values())
     reader = EvidenceReader(partial(read, networks), sink or MetricsRecorder(metrics), metrics.registry)
     health = HealthServer(metrics.registry, {"firewall": lambda: _unread(reader)})
     await health.start(*settings.metrics.firewall)

@@ -89,3 +89,14 @@ def test_the_schools_own_zones_are_ordinary(make_rig):
     assert str(rig.ask("wpad.perryfields.test").rr[0].rdata) == "10.10.0.3"
     assert str(rig.ask("3.0.10.10.in-addr.arpa", "PTR").rr[0].rdata) == "wpad.perryfields.test."
     assert rig.ask("x.test").header.rcode == 3
+
+
+@pytest.mark.parametrize("who", ["STAFF", "PUPIL", "GUEST"])
+def test_the_certificate_check_is_this_box(rig, dns, who):
+    """The name by which devices try whether they trust the certificate leads here, whatever the policy says."""
+    rig.engine.block("internal")
+    name = "certificate-check.schoolgate.internal"
+    reply = rig.ask(name, "A", getattr(dns, who))
+    assert (reply.header.rcode, [QTYPE[rr.rtype] for rr in reply.rr]) == (0, ["A"])
+    assert not rig.ask(name, "HTTPS", getattr(dns, who)).rr
+    assert (rig.upstream.asked, rig.recorder.decisions) == ([], [])

@@ -37,7 +37,7 @@ class Surroundings:
     def page(self, page, status):
         self.pages.append((page, status))
 
-    def block_page(self, engine, attempt, decision, accept, dest):
+    def block_page(self, engine, attempt, decision, accept, dest, language):
         if self.broken:
             raise RuntimeError("no page today")
         self.asked.append((attempt, decision, accept, dest))

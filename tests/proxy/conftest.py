@@ -1,12 +1,14 @@
 """A small internet of our own, and the real proxy in front of it: all on loopback, every socket real."""
 
 import asyncio
+import shutil
 import socket
 import ssl
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -33,6 +35,11 @@ from schoolgate_proxy.server import ProxyServer
 
 PUPIL, STAFF, GUEST = "127.0.20.5", "127.0.10.5", "127.0.30.5"
 LESSON = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)  # a Monday in term, UTC is school time
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
 
 POLICY = """
 version: 1
@@ -66,6 +73,7 @@ class Seen:
     host: str
     path: str
     body: bytes
+    headers: dict[str, list[str]] = field(default_factory=dict)  # by lower-case name
 
 
 class Origin:
@@ -141,11 +149,20 @@ class Origin:
                 body = self._body()
                 sni = getattr(self.connection, "schoolgate_sni", None)
                 origin.seen.append(
-                    Seen(origin.label, sni, self.command, self.headers.get("Host", ""), self.path, body)
+                    Seen(
+                        origin.label,
+                        sni,
+                        self.command,
+                        self.headers.get("Host", ""),
+                        self.path,
+                        body,
+                        {name.lower(): self.headers.get_all(name) or [] for name in self.headers},
+                    )
                 )
-                if self.path in origin.replies:
-                    self._reply(*origin.replies[self.path])
-                    return
+                for where in (self.headers.get("Host", "") + self.path, self.path):
+                    if where in origin.replies:
+                        self._reply(*origin.replies[where])
+                        return
                 if self.path == "/slow":
                     self._stream()
                     return
@@ -184,6 +201,7 @@ class Origin:
                 self.send_response(200)
                 if kind is not None:
                     self.send_header("Content-Type", kind)
+                self.send_header("Access-Control-Allow-Origin", "*")
                 if framed:
                     self.send_header("Content-Length", str(len(body)))
                 else:
@@ -342,9 +360,16 @@ class Internet:
         context.set_alpn_protocols(["h2"])
         return Http2Client(context.wrap_socket(self.tunnel(name, address), server_hostname=name))
 
-    def use_policy(self, rest: str, *, otherwise: str = "allow") -> None:
-        """Judge by another policy until the test ends: its rules and all after; `networks` stand."""
-        head = POLICY[: POLICY.index("never_inspect:")].replace("otherwise: allow", f"otherwise: {otherwise}")
+    def use_policy(self, rest: str, *, otherwise: str = "allow", network: str = "") -> None:
+        """Judge by another policy until the test ends: its rules and all after; `networks` stand.
+
+        `network` is added to each network with inspection, or to all where it is `safe_search`.
+        """
+        said = f"otherwise: {otherwise}"
+        head = POLICY[: POLICY.index("never_inspect:")].replace("otherwise: allow", said)
+        for inspection in ("needed", "all", *(["names"] if "safe_search" in network else [])):
+            before = f"inspection: {inspection}, {said}"
+            head = head.replace(before, f"{before}, {network}" if network else before)
         policy, issues = parse_policy(
             (head + rest + "\n").encode(), "policy.yaml", load_catalogue(), no_lists
         )
@@ -436,6 +461,28 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+@contextmanager
+def in_thread(make: Callable[[Callable[[], datetime]], ProxyServer]) -> Iterator[ProxyServer]:
+    """Run a proxy in a thread with its own event loop, at a moment in a lesson."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start() -> ProxyServer:
+        server = make(lambda: LESSON)
+        await server.start()
+        return server
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Origin, Origin, Path]]:
     """Two origins and the file with their authority."""
@@ -515,7 +562,23 @@ def internet(running: Internet) -> Internet:
     return running
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=FLAGS, proxy={"server": "http://per-context"}
+        )
+        yield browser
+        browser.close()
+
+
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The parts above, for tests that put them together otherwise."""
-    return SimpleNamespace(Origin=Origin, Notes=Notes, Names=Names, Source=Source)
+    return SimpleNamespace(Origin=Origin, Notes=Notes, Names=Names, Source=Source, in_thread=in_thread)

@@ -12,7 +12,8 @@ import pytest
 from schoolgate_policy.decision import Attempt, Decision, Reason
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
-from schoolgate_proxy.blockpage import BlockResponse, opening_words, render, render_fault
+from schoolgate_proxy.blockpage import BlockResponse, render, render_fault
+from schoolgate_proxy.wording import opening_words
 
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 PUPIL, STAFF = "127.0.20.5", "127.0.10.5"

@@ -198,7 +198,7 @@ def test_certificates_come_from_an_intermediate_with_a_key_of_their_own(internet
     leaf.verify_directly_issued_by(middle)
     assert isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
     assert len({certificate.public_key().public_bytes(*_PUBLIC) for certificate in (leaf, middle, root)}) == 3
-    secret = next(internet.ca.parent.glob("ca/schoolgate-intermediate.pem"))
+    secret = next(internet.ca.parent.glob("ca/intermediate.pem"))
     assert secret.stat().st_mode & 0o777 == 0o600
 
 

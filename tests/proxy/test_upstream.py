@@ -84,6 +84,39 @@ def test_answers_are_remembered_and_failures_avoided() -> None:
     assert len(asked) == 2
 
 
+def test_a_class_that_opens_a_site_asks_once() -> None:
+    """Many who want one name at the same moment share a look-up, and its failure; the next one asks anew."""
+    asked: list[str] = []
+    upstream = _upstream({"site.example": [("93.184.215.14", 443)]}, asked)
+
+    async def scenario() -> None:
+        found = await asyncio.gather(*(upstream.find("site.example", 443) for _ in range(50)))
+        assert found == [(("93.184.215.14", 443),)] * 50
+        missed = await asyncio.gather(
+            *(upstream.find("none.example", 443) for _ in range(50)), return_exceptions=True
+        )
+        assert all(isinstance(one, NameNotFound) for one in missed)
+        with pytest.raises(NameNotFound):
+            await upstream.find("none.example", 443)
+
+    asyncio.run(scenario())
+    assert asked == ["site.example", "none.example", "none.example"]
+
+
+def test_who_leaves_takes_nobody_along() -> None:
+    """A client that goes while a name is looked up does not end the look-up for the others."""
+    upstream = _upstream({"site.example": [("93.184.215.14", 443)]})
+
+    async def scenario() -> None:
+        first = asyncio.create_task(upstream.find("site.example", 443))
+        second = asyncio.create_task(upstream.find("site.example", 443))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == (("93.184.215.14", 443),)
+
+    asyncio.run(scenario())
+
+
 def test_a_name_without_an_answer_is_not_found() -> None:
     """No answer and a failing resolver are the same to the asker."""
 

@@ -202,3 +202,15 @@ def test_noise_on_the_socket_is_told_of_and_survived(tmp_path: Path, sink: Sink)
         sock.sendto(next(encode(EVENTS)), str(tmp_path / SOCKET))
     assert sink.wait(4) == EVENTS
     assert [type(one) for one in sink.faults] == [BadDatagram]
+
+
+def test_what_has_arrived_at_the_end_is_kept(tmp_path: Path) -> None:
+    """A receiver that is stopped takes what the kernel still holds for it."""
+    sink = Sink()
+    receiver = EventReceiver(tmp_path / SOCKET, sink, sink)
+    receiver.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        for _ in range(5):
+            sock.sendto(next(encode(EVENTS)), str(tmp_path / SOCKET))
+    receiver.stop()
+    assert len(sink.events) == 5 * len(EVENTS)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from running import ROOT
 
-from schoolgate.explain import InvalidQuestion, as_text, explain, parse_question
+from schoolgate.explain import InvalidQuestion, as_mapping, as_text, explain, parse_question
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
 
@@ -91,4 +91,50 @@ def test_a_url_inside_a_url_is_explained(engine):
     assert (
         decision.considered[0].because
         == "harmless.example itself is allowed, and shows www.instagram.com (web_proxy)"
+    )
+
+
+def test_what_the_proxy_adds_is_explained(tmp_path):
+    """Header fields and parameters that the proxy sets stand in the answer."""
+    text = (
+        (ROOT / "policy.yaml")
+        .read_text()
+        .replace(
+            "inspection: all\n",
+            "inspection: all\n    safe_search: strict\n    accounts: {google: school.example}\n",
+        )
+    )
+    (tmp_path / "policy.yaml").write_text(text)
+    engine = Engine(load_policy(tmp_path / "policy.yaml"))
+    attempt = parse_question("https://www.google.com/search?q=x", "127.0.20.5", "", engine.policy)
+    decision = engine.explain(attempt)
+    assert as_mapping(decision, engine.policy)["adds"] == {
+        "X-GoogApps-Allowed-Domains": "school.example",
+        "safe": "active",
+    }
+    assert "adds    safe: active" in as_text(attempt, decision, engine.policy, None)
+
+
+def test_a_part_of_a_page_is_explained(tmp_path):
+    """`--within` asks about a part of a page, and the trail says what it is open within."""
+    rule = "rules:\n  - {allow: youtube, within: perryfields.example, for: [staff, pupils], reason: films}\n"
+    text = (ROOT / "policy.yaml").read_text().replace("rules:\n", rule, 1)
+    (tmp_path / "policy.yaml").write_text(text)
+    engine = Engine(load_policy(tmp_path / "policy.yaml"))
+
+    def asked(within: str):
+        question = (
+            "https://www.youtube.com/embed/1",
+            "127.0.20.5",
+            "2026-11-23T10:15",
+            engine.policy,
+            within,
+        )
+        return explain(engine, parse_question(*question))[1]
+
+    assert asked("https://perryfields.example/lesson").rule == 0
+    other = asked("https://games.example/")
+    assert other.rule != 0
+    assert any(
+        "speaks of youtube as a part of perryfields.example" in step.because for step in other.considered
     )

@@ -26,8 +26,7 @@ from schoolgate_policy.decision import Attempt, Decision, Point, Reason, Verdict
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
 from schoolgate_policy.model import Sanction
-from schoolgate_policy.technique import Technique
-from schoolgate_policy.technique_table import weight
+from schoolgate_policy.technique_table import table
 
 MONDAY = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 
@@ -83,10 +82,11 @@ def test_what_matters_begins_at_zero(policy):
     metrics = Metrics("proxy")
     metrics.policy_accepted(policy.version, policy.networks)
     value = metrics.registry.get_sample_value
-    for technique in Technique:
-        kind = "attempt" if weight(technique) else "background"
-        labels = {"technique": technique, "kind": kind, "network": "pupils"}
-        assert value("schoolgate_circumvention_attempts_total", labels) == 0
+    for one in table().values():
+        kind = "background" if one.is_background else "attempt"
+        labels = {"technique": one.technique, "kind": kind, "network": "pupils"}
+        seen = value("schoolgate_circumvention_attempts_total", labels)
+        assert seen == (0 if "proxy" in one.seen_by else None)
     labels = {"point": "proxy", "network": "guests", "verdict": "block", "reason": "locked"}
     assert value("schoolgate_decisions_total", labels) == 0
     labels["point"] = "dns"
@@ -100,7 +100,8 @@ def test_blocks_are_counted_by_kind_of_site():
     made = {"at": MONDAY, "valid_until": None, "host": "x.example", "network": "pupils", "message": "no"}
     metrics.decision(attempt, Decision(Verdict.BLOCK, Reason.RULE, category="video", **made))
     metrics.decision(attempt, Decision(Verdict.ALLOW, Reason.RULE, category="video", **made))
-    metrics.repeated(Point.DNS, [("127.0.20.5", Decision(Verdict.BLOCK, Reason.RULE, **made), 7)])
+    again = Decision(Verdict.BLOCK, Reason.RULE, **made)
+    metrics.repeated(Point.DNS, {("pupils", "allow", "rule", "", "video"): 5}, [("127.0.20.5", again, 7)])
     value = metrics.registry.get_sample_value
     labels = {"point": "dns", "network": "pupils"}
     assert value("schoolgate_blocks_total", {**labels, "category": "video"}) == 1
@@ -159,10 +160,10 @@ def test_the_queue_is_shown(policy):
     assert value("schoolgate_requests_unwritten") == 1
     assert value("schoolgate_outbox_letters") == 4
     portal.job("mail", "failed")
-    assert value("schoolgate_portal_jobs_total", {"job": "mail", "result": "done"}) == 0
-    assert value("schoolgate_portal_job_success_timestamp_seconds", {"job": "mail"}) is None
+    assert value("schoolgate_portal_jobs_total", {"task": "mail", "result": "done"}) == 0
+    assert value("schoolgate_portal_job_success_timestamp_seconds", {"task": "mail"}) is None
     portal.job("mail", "done")
-    assert value("schoolgate_portal_job_success_timestamp_seconds", {"job": "mail"}) == pytest.approx(
+    assert value("schoolgate_portal_job_success_timestamp_seconds", {"task": "mail"}) == pytest.approx(
         time.time(), abs=60
     )
 

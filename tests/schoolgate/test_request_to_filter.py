@@ -109,6 +109,6 @@ def test_asked_approved_opened_and_shut(told):
     eventually(lambda: service.queue.case(officer, request.id).request.state is State.EXPIRED, 15)
     assert "request.expire" in [row.action for row in service.audit.of(officer, request.id)]
     service.audit.verify()
-    assert 'schoolgate_access_requests{state="submitted"} 0.0' in told.metrics("portal")
+    assert 'schoolgate_requests_waiting{state="submitted"} 0.0' in told.metrics("portal")
     assert (told.state / "first-account.txt").stat().st_mode & 0o777 == 0o600
     service.close()

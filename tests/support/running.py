@@ -42,8 +42,8 @@ def eventually(check: Callable[[], object], seconds: float = 10.0) -> float:
 class InternetThread:
     """The stand-in internet in a thread, for tests that are not asynchronous."""
 
-    def __init__(self) -> None:
-        self.internet = Internet()
+    def __init__(self, internet: Internet | None = None) -> None:
+        self.internet = internet or Internet()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -97,7 +97,7 @@ class Running:
 
     def wait_ready(self) -> "Running":
         """Wait until everything listens."""
-        eventually(lambda: "Ctrl-C" in self.out.read_text() or self.process.poll() is not None, 30)
+        eventually(lambda: "Ctrl-C" in self.out.read_text() or self.process.poll() is not None, 90)
         assert self.process.poll() is None, self.log.read_text()
         return self
 

@@ -57,6 +57,8 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "sign-in", "/sign-in"
     yield "set-up", "/set-up/whatever"
     yield "approve", f"/approve/{token}"
+    yield "signed-out", "/signed-out"
+    yield "invitation", "/invitation/whatever"
     yield "missing", "/nowhere"
 
 
@@ -79,6 +81,10 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "register", "/register"
     yield "sanctions", "/sanctions"
     yield "states", "/states"
+    yield "pause", "/sanctions/pause"
+    yield "attempts", "/attempts"
+    yield "attempts-pupils", "/attempts?days=1&network=pupils&lang=cy"
+    yield "activity", "/activity?lang=en"
     yield "people", "/people"
     yield "person", "/people/2"
     yield "audit", "/audit?verify=1"
@@ -86,6 +92,8 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "account", "/account"
     yield "second-factor", "/account/second-factor"
     yield "official", "/official"
+    yield "lessons", "/lessons"
+    yield "my-requests", "/my-requests"
 
 
 def main(folder: Path, only: str = "") -> None:

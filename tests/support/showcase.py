@@ -14,6 +14,7 @@ from schoolgate_exceptions.lessons import Caps
 from schoolgate_exceptions.model import Ask, OfficialUse
 from schoolgate_exceptions.roles import Actor, Role
 from schoolgate_exceptions.workflow import State
+from schoolgate_policy.event import Event, Fault, Sighting, Visit
 
 _STATES = """
 states:
@@ -131,5 +132,51 @@ def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
         ("other.example",),
     )
     school.clock.forward(hours=2)
+    _watch(school)
     assert service.queue.listed(officer)
     assert official.state is State.SUBMITTED
+
+
+def _watch(school: School) -> None:
+    """Fill a week with what devices did: much that is allowed, some blocks, a few who try to get round the filter."""
+    now, log = school.clock.at, school.service.log
+    for day in reversed(range(6)):
+        for hour in reversed(range(8)):
+            at = (now - timedelta(days=day, hours=hour)).timestamp()
+            if at > now.timestamp():
+                continue
+            busy = 40 + 13 * ((day * 5 + hour * 3) % 11)
+            batch: list[Event] = [
+                Visit(at, "dns", name, "", "", "allow", "otherwise", "", "", "", busy * 7)
+                for name in ("pupils", "staff")
+            ]
+            batch += [
+                Visit(at, "dns", "pupils", f"10.20.0.{n}", f"www.{service}.com", "block", "rule", "policy.yaml:20",
+                      service, category, 1 + busy % 5)
+                for n, (service, category) in enumerate(_BLOCKED[: 1 + (hour + day) % 4])
+            ]  # fmt: skip
+            batch += [
+                Sighting(at + 7 * n, "dns", "", f"10.20.1.{n % 4}", "dns.google", technique)
+                for n, technique in enumerate(_TRIED[: (day * hour) % 5])
+            ]
+            batch += [
+                Sighting(at, "dns", "", "10.20.0.77", "wpad", name)
+                for name in ("wpad", "private_relay", "ddr")
+            ]
+            log.take(batch)
+            log.flush()
+    burst = ("vpn", "tor", "doh", "web_proxy", "dns_tunnel")
+    log.take(
+        [Sighting(now.timestamp() - 60, "proxy", "", "10.20.4.9", "nordvpn.com", name) for name in burst]
+    )
+    log.take(
+        [Sighting(now.timestamp() - 30, "proxy", "", "10.10.0.9", "example.org", name) for name in burst]
+    )
+    log.take([Fault(now.timestamp(), "dns", "upstream", "TimeoutError", 3)])
+    log.flush()
+
+
+_BLOCKED = (
+    ("instagram", "social-network"), ("youtube", "video"), ("facebook", "social-network"), ("twitter", "social-network"),
+)  # fmt: skip
+_TRIED = ("vpn", "doh", "web_proxy", "tor", "fronting")

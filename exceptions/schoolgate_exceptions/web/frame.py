@@ -41,6 +41,20 @@ def html(
     return Page(status, headers, body)
 
 
+def allow_picture(page: Page, origin: str) -> Page:
+    """Return a page that may show pictures of another origin, in `object` elements."""
+    headers = tuple(
+        (
+            name,
+            f"{value}; object-src {origin}; frame-src {origin}"
+            if name == "Content-Security-Policy"
+            else value,
+        )
+        for name, value in page.headers
+    )
+    return Page(page.status, headers, page.body)
+
+
 def raw(status: int, kind: str, body: bytes, more: Iterable[tuple[str, str]] = ()) -> Page:
     """Return what is no page: text, JSON, a file."""
     headers = (

@@ -5,9 +5,11 @@ from datetime import timedelta
 from schoolgate_exceptions.ports import Page
 from schoolgate_exceptions.queue import READERS
 from schoolgate_exceptions.roles import Role
+from schoolgate_exceptions.watch.devices import SEES_PUPILS
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.visit import Visit
 
+READS_ACTIVITY = (*SEES_PUPILS, Role.GOVERNOR, Role.TECHNICIAN, Role.DPO)
 _AUDITORS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN)
 _REGISTRARS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
 _KEEPERS = (Role.OFFICER, Role.HEAD, Role.TECHNICIAN)
@@ -21,6 +23,19 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
         "Register",
         "Official accounts of the school, and exceptions that have ended.",
         _REGISTRARS,
+    ),
+    ("/activity", "What the filter did", "Counts and pictures that name nobody; to print.", READS_ACTIVITY),
+    (
+        "/attempts",
+        "Attempts",
+        "Who tried to get round the filter: ways, times, and devices by pseudonym.",
+        SEES_PUPILS,
+    ),
+    (
+        "/sanctions/pause",
+        "Let a device go for this lesson",
+        "A device under supervision reaches what the class reaches, until the bell.",
+        (Role.TEACHER, Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL),
     ),
     (
         "/sanctions",

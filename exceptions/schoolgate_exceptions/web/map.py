@@ -7,6 +7,7 @@ from schoolgate_exceptions.web import (
     approvals,
     asks,
     cases,
+    certificate_page,
     home,
     lesson_pages,
     looking,
@@ -15,6 +16,7 @@ from schoolgate_exceptions.web import (
     registers,
     signing,
     standings,
+    watch_pages,
 )
 from schoolgate_exceptions.web.routes import Route
 
@@ -27,6 +29,8 @@ _PUBLIC = (
     Route("/requests/{reference}", "standing", standings.show, standings.act),
     Route("/report", "report", standings.report, standings.send_report),
     Route("/help", "help", standings.help_page),
+    Route("/certificate", "certificate", certificate_page.show),
+    Route("/certificate/{file}", "certificate", certificate_page.download),
     Route("/sign-in", "sign_in", signing.sign_in, signing.signed_in),
     Route("/sign-in/with/{provider}", "sign_in", signing.at_provider),
     Route("/sign-in/back/{provider}", "sign_in", signing.from_provider),
@@ -72,6 +76,31 @@ _OFFICE = (
     Route("/official", "ask", registers.official, registers.ask_official, signed_in=True),
     Route("/register", "register", registers.register, registers.enter, signed_in=True),
     Route("/sanctions", "sanctions", registers.sanctions, registers.impose, signed_in=True),
+    Route(
+        "/sanctions/pause",
+        "sanctions",
+        watch_pages.pause,
+        watch_pages.set_pause,
+        signed_in=True,
+        roles=watch_pages.PAUSERS,
+    ),
+    Route(
+        "/attempts",
+        "attempts",
+        watch_pages.attempts,
+        watch_pages.acknowledge,
+        signed_in=True,
+        roles=watch_pages.LOOKERS,
+    ),
+    Route(
+        "/attempts/{device}",
+        "attempts",
+        None,
+        watch_pages.device,
+        signed_in=True,
+        roles=watch_pages.LOOKERS,
+    ),
+    Route("/activity", "activity", watch_pages.activity, signed_in=True, roles=watch_pages.READERS),
     Route(
         "/states",
         "states",

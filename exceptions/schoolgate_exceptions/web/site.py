@@ -17,7 +17,15 @@ from schoolgate_exceptions.web.forms import Form, parse_form
 from schoolgate_exceptions.web.frame import with_headers
 from schoolgate_exceptions.web.map import ROUTES
 from schoolgate_exceptions.web.routes import Route
-from schoolgate_exceptions.web.visit import FORM, LANGUAGE, SESSION, Visit, cookie, read_cookies
+from schoolgate_exceptions.web.visit import (
+    FORM,
+    LANGUAGE,
+    SESSION,
+    Visit,
+    client_address,
+    cookie,
+    read_cookies,
+)
 from schoolgate_exceptions.web.words import LANGUAGES, Words, choose_language
 
 _YEAR_SECONDS = 31_536_000
@@ -127,6 +135,8 @@ class Site:
         kept, accepted = cookies.get(LANGUAGE, ""), headers.get("accept-language", "")
         office = self._service.office
         address = request.client.host if request.client else ""
+        if not self._secure:  # inside TLS the proxy can say nothing, and a client might
+            address = client_address(address, headers)
         is_form = headers.get("content-type", "").startswith(_FORM_TYPE)
         visit = Visit(
             method=request.method,

@@ -1,7 +1,9 @@
 """One request to the portal as its pages see it: who, what, in which language."""
 
+import re
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 
@@ -15,6 +17,8 @@ FORM = "sg-form"
 LANGUAGE = "sg-lang"
 PROVIDER = "sg-provider"  # a sign-in that is going on elsewhere
 _SECURE = "__Host-"
+_THIS_BOX = frozenset({"127.0.0.1", "::1"})
+_FORWARDED = re.compile(r'for="?\[?([0-9a-fA-F:.]+)\]?"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,18 @@ def cookie(name: str, value: str, *, secure: bool, seconds: int | None = None) -
     if seconds is not None:
         text += f"; Max-Age={seconds}"
     return "Set-Cookie", text + ("; Secure" if secure else "")
+
+
+def client_address(peer: str, headers: Headers) -> str:
+    """Return whose request it is: the peer's, or, of what this box's own proxy hands on, the address it names.
+
+    `Forwarded` (RFC 7239) counts only where the connection comes from this very machine; a client that writes one
+    itself gains nothing, since the proxy replaces it and a direct connection has the client's own address.
+    """
+    if peer not in _THIS_BOX:
+        return peer
+    found = _FORWARDED.fullmatch(headers.get("forwarded", ""))
+    try:
+        return str(ip_address(found[1])) if found else peer
+    except ValueError:
+        return peer

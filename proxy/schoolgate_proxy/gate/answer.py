@@ -1,6 +1,7 @@
 """HTTP/1.1 responses as octets, for what the gate answers itself; pure."""
 
 from schoolgate_proxy.blockpage import BlockResponse
+from schoolgate_proxy.pages import Fields
 from schoolgate_proxy.request import RequestHead
 
 _PHRASES = {
@@ -21,9 +22,9 @@ def response(page: BlockResponse, method: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else page.body)
 
 
-def fields_of(request: RequestHead | None) -> tuple[str, str]:
-    """Return `Accept` and `Sec-Fetch-Dest` of a request, empty where it has none."""
+def fields_of(request: RequestHead | None) -> Fields:
+    """Return the fields of a request that its answer suits, empty where it has none."""
     if request is None:
-        return "", ""
-    accept, dest = request.values("accept"), request.values("sec-fetch-dest")
-    return accept[0] if accept else "", dest[0] if dest else ""
+        return Fields()
+    names = ("accept", "sec-fetch-dest", "accept-language")
+    return Fields(*(next(iter(request.values(name)), "") for name in names))

@@ -27,6 +27,7 @@ from schoolgate_proxy.gate.visitor import Visitor
 from schoolgate_proxy.handling import Arrival
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.pages import Pages
+from schoolgate_proxy.pinned_apps import PinnedApps
 from schoolgate_proxy.ports import Address, Counters
 from schoolgate_proxy.requests import private
 from schoolgate_proxy.upstream import AddressRefused, NameNotFound, Upstream, is_own
@@ -64,12 +65,19 @@ class Gate:
     """All connections that mitmproxy has not been handed. Lives in a thread of its own; see `start` and `stop`."""
 
     def __init__(
-        self, config: ProxyConfig, judge: Judge, counters: Counters, upstream: Upstream, pages: Pages
+        self,
+        config: ProxyConfig,
+        judge: Judge,
+        counters: Counters,
+        upstream: Upstream,
+        pages: Pages,
+        pinned: PinnedApps | None,
     ) -> None:
         self.config = config
         self.judge = judge
         self.counters = counters
         self.pages = pages
+        self.pinned = pinned
         self.tls: ClientTls | None = None  # what block pages are shown with; without it mitmproxy shows them
         self.poller = Poller("gate", self.fault)
         self._upstream = upstream

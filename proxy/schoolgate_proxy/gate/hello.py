@@ -42,6 +42,11 @@ def read_hello(data: bytes) -> Hello | int:
     return _read_records(data)
 
 
+def read_message(message: bytes) -> Hello:
+    """Return a ClientHello from its handshake message without the header; raises as `read_hello` does."""
+    return _parse(b"\1" + len(message).to_bytes(3) + message, 1)
+
+
 def _read_records(data: bytes) -> Hello | int:
     message = bytearray()
     position = records = 0

@@ -12,10 +12,11 @@ from mitmproxy import ctx
 from mitmproxy.proxy import layers, mode_specs
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
-from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ProxyConnectionHandler
+from mitmproxy.proxy.mode_servers import AsyncioServerInstance
 
 from schoolgate_proxy.addon import SchoolgateProxy
 from schoolgate_proxy.gate.gate import Entrant
+from schoolgate_proxy.gate.handler import GateHandler, Hooks
 from schoolgate_proxy.gate.listener import Door, open_sockets
 
 
@@ -47,12 +48,13 @@ class Listening:
         self._end()
 
 
-class GateInstance(AsyncioServerInstance[GateMode]):
+class GateInstance(AsyncioServerInstance[GateMode]):  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
     """A listener: the gate's thread takes connections in, mitmproxy gets those that are to be opened."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hooks: Hooks | None = None
 
     async def listen(self, host: str, port: int) -> list[Any]:
         """Listen, and let the gate take connections in."""
@@ -68,6 +70,11 @@ class GateInstance(AsyncioServerInstance[GateMode]):
             return layers.modes.HttpProxy(context)
         return layers.modes.TransparentProxy(context)
 
+    def _known_hooks(self) -> Hooks:
+        if self._hooks is None:
+            self._hooks = Hooks(ctx.master, _addon().fault)
+        return self._hooks
+
     def _receive(self, entrant: Entrant) -> None:
         task = asyncio.ensure_future(self._serve(entrant))
         self._tasks.add(task)
@@ -81,7 +88,7 @@ class GateInstance(AsyncioServerInstance[GateMode]):
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, entrant.sock)
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-            handler = ProxyConnectionHandler(ctx.master, reader, writer, ctx.options, self.mode)  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+            handler = GateHandler(self._known_hooks(), ctx.master, reader, writer, ctx.options, self.mode)
             context = handler.layer.context
             if entrant.address is not None:
                 context.server.address = entrant.address

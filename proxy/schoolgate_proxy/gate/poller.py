@@ -67,8 +67,10 @@ class Poller:
         """Have a function called in the thread, soon; from any thread. After the stop nothing is called."""
         with self._lock:
             if not self._over:
+                asleep = not self._calls  # else the thread has been woken, and goes on until none is left
                 self._calls.append(function)
-                os.eventfd_write(self._wake, 1)
+                if asleep:
+                    os.eventfd_write(self._wake, 1)
 
     def watch(self, fd: int, events: int, handler: Callable[[int], None]) -> None:
         """Call `handler` with the events that happen on a file descriptor."""

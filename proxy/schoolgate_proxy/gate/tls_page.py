@@ -16,7 +16,7 @@ from schoolgate_proxy.blockpage import BlockResponse, render_fault
 from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.gate import head as heads
 from schoolgate_proxy.gate.answer import fields_of, response
-from schoolgate_proxy.request import Refusal, read_target
+from schoolgate_proxy.request import Refusal, page_of, read_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ class TlsPage:
         if isinstance(target, Refusal):
             return gate.pages.refused(target, arrival, network, fields)
         fronted = target.host != self._decision.host
-        attempt = gate.judge.attempt(arrival, target.host, target.path)
+        attempt = gate.judge.attempt(arrival, target.host, target.path, page_of(head.request))
         decision = gate.judge.decide(attempt)
         if decision.blocked:
             if fronted:

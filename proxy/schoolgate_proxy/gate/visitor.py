@@ -18,7 +18,7 @@ from schoolgate_proxy.gate.listener import Door
 from schoolgate_proxy.gate.tls_page import TlsPage
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.ports import Address
-from schoolgate_proxy.request import Refusal, RequestHead, read_target, split_port
+from schoolgate_proxy.request import Refusal, RequestHead, page_of, read_target, split_port
 from schoolgate_proxy.tls_name import ECH_PUBLIC_NAMES, TlsName, tls_name
 
 if TYPE_CHECKING:
@@ -165,6 +165,12 @@ class Visitor:
         attempt = self.gate.judge.attempt(self.arrival, found.name)
         decision = self.gate.judge.decide(attempt)
         handling = handling_of(decision)
+        if (
+            handling is Handling.INSPECT
+            and self.gate.pinned is not None
+            and self.gate.pinned.passes(decision)
+        ):
+            handling = Handling.PASS
         if handling is Handling.INSPECT and not self._page_suffices(hello, decision):
             self._hand_over(split=split)
             return
@@ -172,6 +178,8 @@ class Visitor:
         if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
             self._saw(Technique.ECH, found.name, decision.network)
             handling = Handling.REFUSE
+        elif handling is Handling.REFUSE and not decision.blocked:
+            self._saw(Technique.IP_LITERAL, found.name, decision.network)
         self._act(found.name, attempt, decision, handling)
 
     def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
@@ -183,7 +191,7 @@ class Visitor:
         if handling is Handling.PASS:
             self.attempt, self.decision = attempt, decision
             self._timer.cancel()
-            self._connect(name)
+            self._connect(self.gate.judge.stand_in(decision) or name)
         else:
             self._refuse_tls()
 
@@ -257,7 +265,7 @@ class Visitor:
         if isinstance(target, Refusal):
             return False
         judge = self.gate.judge
-        attempt = judge.attempt(self.arrival, target.host, target.path)
+        attempt = judge.attempt(self.arrival, target.host, target.path, page_of(request))
         decision = judge.decide(attempt)
         if not decision.blocked:
             return False

@@ -1,0 +1,254 @@
+"""The dashboard of the parts and the machine."""
+
+from panels import AMBER, FINE, GREEN, HIDE_TIME, RED, Board, Query, bars, lines, stat, states, table
+
+HEALTH = Board(
+    "schoolgate-health",
+    "Schoolgate: health",
+    "Whether all parts run, answer quickly, have room, and agree.",
+    sections=(
+        (
+            "At a glance",
+            (
+                stat(
+                    "Are all parts up?",
+                    "Whether each process answered Prometheus.",
+                    'up{job="schoolgate"}',
+                    legend="{{part}} {{instance}}",
+                    words=FINE,
+                    width=12,
+                ),
+                stat(
+                    "Is policy.yaml in force as it stands?",
+                    "`no`: a change was refused, and the policy before it is in force.",
+                    "min(schoolgate_policy_current)",
+                    words=FINE,
+                ),
+                stat(
+                    "How many policies are in force?",
+                    "One, unless a part has not noticed a change.",
+                    "count(count by (version) (schoolgate_policy_info))",
+                    steps=((GREEN, None), (RED, 2)),
+                ),
+                stat(
+                    "For how long has each part run?",
+                    "Since its process was started.",
+                    'time() - process_start_time_seconds{job="schoolgate"}',
+                    "s",
+                    legend="{{part}}",
+                    width=12,
+                ),
+                stat(
+                    "Do all workers run?",
+                    "Processes that are seen, of each that should be by the settings.",
+                    "count by (part) (schoolgate_workers) / max by (part) (schoolgate_workers)",
+                    "percentunit",
+                    legend="{{part}}",
+                    steps=((RED, None), (GREEN, 1)),
+                ),
+                stat(
+                    "Is the firewall loaded?",
+                    "Empty where the firewall is not Schoolgate's.",
+                    "min(schoolgate_firewall_loaded)",
+                    words=FINE,
+                ),
+            ),
+        ),
+        (
+            "DNS",
+            (
+                lines(
+                    "How many questions are answered, and how?",
+                    "NXDOMAIN and NOERROR are ordinary; many SERVFAIL mean that upstream resolvers fail.",
+                    Query(
+                        "sum by (rcode) (rate(schoolgate_dns_queries_total[$__rate_interval])) > 0",
+                        "{{rcode}}",
+                    ),
+                    unit="reqps",
+                ),
+                lines(
+                    "How often does the cache know the answer?",
+                    "Looks that found something, fresh or stale, among all.",
+                    Query(
+                        'sum(rate(schoolgate_dns_cache_lookups_total{outcome!="miss"}[5m])) '
+                        "/ (sum(rate(schoolgate_dns_cache_lookups_total[5m])) > 0)",
+                        "answered from the cache",
+                    ),
+                    unit="percentunit",
+                    most=1,
+                ),
+                lines(
+                    "How quickly do upstream resolvers answer?",
+                    "Half of all exchanges took less than the first line, 19 of 20 less than the second.",
+                    *(
+                        Query(
+                            f"histogram_quantile({share}, sum by (le) "
+                            "(rate(schoolgate_dns_upstream_duration_seconds_bucket[5m])))",
+                            legend,
+                        )
+                        for share, legend in ((0.5, "half"), (0.95, "19 of 20"), (0.99, "99 of 100"))
+                    ),
+                    unit="s",
+                ),
+                states(
+                    "Which upstream resolvers work?",
+                    "By their number in the settings, as each part sees them.",
+                    "min by (part, upstream) (schoolgate_dns_upstream_working)",
+                    "{{part}}: {{upstream}}",
+                    {"1": ("works", GREEN), "0": ("does not answer", RED)},
+                    height=8,
+                ),
+                bars(
+                    "How do questions to upstream resolvers end?",
+                    "`failed`: it answered with an error; `timeout` and `unreachable`: it did not answer.",
+                    Query(
+                        "sum by (outcome) (increase(schoolgate_dns_upstream_exchanges_total[$__rate_interval])) > 0",
+                        "{{outcome}}",
+                    ),
+                ),
+                bars(
+                    "Does somebody attack the resolver?",
+                    "Questions turned away by a limit, messages that deserved no answer, and answers that were forged. Empty when all is well.",
+                    Query(
+                        "sum by (limit) (increase(schoolgate_dns_limited_queries_total[$__rate_interval])) > 0",
+                        "limit: {{limit}}",
+                    ),
+                    Query(
+                        "sum(increase(schoolgate_dns_dropped_messages_total[$__rate_interval])) > 0",
+                        "dropped",
+                    ),
+                    Query(
+                        "sum(increase(schoolgate_dns_forged_answers_total[$__rate_interval])) > 0", "forged"
+                    ),
+                ),
+            ),
+        ),
+        (
+            "Proxy",
+            (
+                lines(
+                    "How many connections are open?",
+                    "Now, by how they came: configured in the client, or redirected by the firewall.",
+                    Query("sum by (listener) (schoolgate_proxy_open_connections)", "{{listener}}"),
+                    decimals=0,
+                ),
+                lines(
+                    "How many connections come in?",
+                    "A second.",
+                    Query(
+                        "sum by (listener) (rate(schoolgate_proxy_connections_total[$__rate_interval]))",
+                        "{{listener}}",
+                    ),
+                    unit="cps",
+                ),
+                bars(
+                    "Which connections are turned away?",
+                    "`client`: one had too many; `full`: there were too many; `late`: nothing came in time. Empty when all is well.",
+                    Query(
+                        "sum by (cause) (increase(schoolgate_proxy_connections_turned_away_total[$__rate_interval])) > 0",
+                        "{{cause}}",
+                    ),
+                ),
+                bars(
+                    "Which sites could not be reached?",
+                    "By what went wrong; a broken line shows as `connect`. Empty when all is well.",
+                    Query(
+                        "sum by (problem) (increase(schoolgate_proxy_upstream_failures_total[$__rate_interval])) > 0",
+                        "{{problem}}",
+                    ),
+                ),
+            ),
+        ),
+        (
+            "Ourselves and the machine",
+            (
+                bars(
+                    "Did we meet bugs?",
+                    "Failures of ours, by part and place. Each ended in a block. Empty when all is well.",
+                    Query(
+                        "sum by (part, area) (increase(schoolgate_faults_total[$__rate_interval])) > 0",
+                        "{{part}}: {{area}}",
+                    ),
+                ),
+                bars(
+                    "Was something not recorded?",
+                    "Events on their way to the portal, and log lines, that were lost. Filtering never waits for records. Empty when all is well.",
+                    Query(
+                        "sum by (part, stage) (increase(schoolgate_events_dropped_total[$__rate_interval])) > 0",
+                        "{{part}}: events, {{stage}}",
+                    ),
+                    Query(
+                        "sum by (part) (increase(schoolgate_log_lines_dropped_total[$__rate_interval])) > 0",
+                        "{{part}}: log",
+                    ),
+                ),
+                lines(
+                    "How many events are recorded?",
+                    "What arrives at the portal each second, and rows written of it; events of the same kind share a row.",
+                    Query("sum(rate(schoolgate_events_received_total[5m]))", "arrived"),
+                    Query("sum(rate(schoolgate_events_stored_total[5m]))", "rows written"),
+                    width=24,
+                ),
+                lines(
+                    "How busy are the processors?",
+                    "Processor seconds a second: 1 is one core. A part near 1 wants another worker.",
+                    Query(
+                        'rate(process_cpu_seconds_total{job="schoolgate"}[$__rate_interval])',
+                        "{{part}} {{instance}}",
+                    ),
+                    steps=((GREEN, None), (RED, 0.9)),
+                ),
+                lines(
+                    "How much memory do parts use?",
+                    "Resident memory.",
+                    Query('process_resident_memory_bytes{job="schoolgate"}', "{{part}} {{instance}}"),
+                    unit="bytes",
+                ),
+                lines(
+                    "How much room is left for records?",
+                    "Free share of the disk with the state folder; an alert fires below a tenth.",
+                    Query("min(schoolgate_state_free_bytes / schoolgate_state_size_bytes)", "free"),
+                    unit="percentunit",
+                    most=1,
+                ),
+                lines(
+                    "Is the clock right?",
+                    "Against the machine with Prometheus, and by how much the kernel reckons it may be wrong.",
+                    Query("instance:schoolgate_clock:skew_seconds", "difference"),
+                    Query("schoolgate_clock_error_seconds", "largest error"),
+                    unit="s",
+                    least=None,
+                ),
+                stat(
+                    "Does something set the clock?",
+                    "Whether the kernel knows of a time service (NTP).",
+                    "min(schoolgate_clock_synchronised)",
+                    words=FINE,
+                    width=12,
+                ),
+                stat(
+                    "How long are certificates valid?",
+                    "The school's authority on its devices, and the intermediate that signs in its name.",
+                    "min by (certificate) (schoolgate_certificate_expiry_timestamp_seconds) - time()",
+                    "s",
+                    legend="{{certificate}}",
+                    width=12,
+                    least=None,
+                    steps=((RED, None), (AMBER, 30 * 86400), (GREEN, 60 * 86400)),
+                ),
+                table(
+                    "Which version runs?",
+                    "Of Schoolgate and of Python, by part.",
+                    Query("max by (part, version, python) (schoolgate_build_info)"),
+                    transformations=(HIDE_TIME,),
+                ),
+                lines(
+                    "When was the policy last accepted?",
+                    "How long ago, by part.",
+                    Query("time() - max by (part) (schoolgate_policy_loaded_timestamp_seconds)", "{{part}}"),
+                    unit="s",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Watching: events folded into attempts, scored, stored, told of, and looked at."""

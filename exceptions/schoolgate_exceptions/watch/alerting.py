@@ -1,0 +1,154 @@
+"""Alerts: a device whose score reached a threshold. One letter for a burst, acknowledged here, escalated if not.
+
+Of pupils and guests the designated safeguarding lead is told, of staff the headteacher. No device of staff comes under
+supervision by its score: that is for a person to decide.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from schoolgate_exceptions.desk import Desk
+from schoolgate_exceptions.errors import InvalidInput, NotFound
+from schoolgate_exceptions.event_tables import alerts
+from schoolgate_exceptions.mails import Letter
+from schoolgate_exceptions.plain_text import words
+from schoolgate_exceptions.roles import SYSTEM, Actor, Role
+from schoolgate_exceptions.sanctioning import Sanctioning
+from schoolgate_exceptions.watch.devices import SEES_PUPILS, SEES_STAFF
+from schoolgate_exceptions.watch.scoring import Reached
+from schoolgate_policy.model import People
+
+_FIRST = {True: (Role.HEAD,), False: (Role.DSL,)}  # by whether it is staff
+_THEN = {True: (Role.DEPUTY,), False: (Role.HEAD,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A burst of attempts of one device. `acknowledged_by` is the number of an account."""
+
+    number: int
+    at: datetime
+    device: str
+    network: str
+    people: str
+    points: int
+    techniques: dict[str, int]
+    supervised: bool = False
+    ended_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: int | None = None
+    note: str = ""
+    escalated_at: datetime | None = None
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether it is about a device of staff."""
+        return self.people == People.STAFF
+
+
+class Alerting:
+    """Raises, shows, acknowledges and escalates alerts."""
+
+    def __init__(self, desk: Desk, sanctioning: Sanctioning) -> None:
+        self._desk = desk
+        self._office = desk.office
+        self._sanctioning = sanctioning
+
+    def raised(self, connection: Connection, reached: Reached, network: str) -> None:
+        """Write an alert and its letters, in the transaction of the events that caused it."""
+        known = self._office.policy.networks.get(network)
+        people = known.people if known else People.PUPIL
+        open_one = sa.and_(alerts.c.device == reached.device, alerts.c.ended_at.is_(None))
+        values = {"points": reached.points, "techniques": reached.techniques}
+        if connection.execute(alerts.update().where(open_one).values(values)).rowcount:
+            return  # the same burst, which has gone on: nobody is told twice
+        at = datetime.fromtimestamp(reached.at, UTC)
+        more = {"at": at, "device": reached.device, "network": network, "people": people}
+        made = connection.execute(alerts.insert().values(**values, **more).returning(alerts.c.number))
+        number = int(made.scalar_one())
+        self._desk.tell(connection, Letter.ALERT, _FIRST[people is People.STAFF], None, alert=number)
+        self._office.audit.add(
+            connection, self._office.now(), SYSTEM, "alert.raised", str(number),
+            network=network, points=reached.points, techniques=reached.techniques,
+        )  # fmt: skip
+
+    def ended(self, connection: Connection, devices: list[str]) -> None:
+        """Note that the bursts of some devices are over."""
+        if devices:
+            here = sa.and_(alerts.c.device.in_(devices), alerts.c.ended_at.is_(None))
+            connection.execute(alerts.update().where(here).values(ended_at=self._office.now()))
+
+    def supervise(self, reached: Reached, address: str) -> bool:
+        """Put a device under supervision since its score says so; return whether it was."""
+        engine, now = self._office.engine, self._office.now()
+        network = engine.policy.networks[engine.identify(address).network]
+        if network.people is People.STAFF:
+            return False
+        until = now + engine.policy.circumvention.supervise_for
+        try:
+            self._sanctioning.impose(SYSTEM, address, until, f"{reached.points} points for attempts to get round the filter")  # fmt: skip
+        except InvalidInput:
+            return False  # it is under supervision already
+        with self._office.write() as connection:
+            here = sa.and_(alerts.c.device == reached.device, alerts.c.ended_at.is_(None))
+            connection.execute(alerts.update().where(here).values(supervised=True))
+        return True
+
+    def listed(self, actor: Actor, *, open_only: bool = False, most: int = 100) -> list[Alert]:
+        """Return the alerts an actor may see, newest first; with `open_only` those nobody has acknowledged."""
+        actor.require(*SEES_PUPILS)
+        query = sa.select(alerts).order_by(alerts.c.at.desc(), alerts.c.number.desc()).limit(most)
+        if open_only:
+            query = query.where(alerts.c.acknowledged_at.is_(None))
+        if not actor.has(*SEES_STAFF):
+            query = query.where(alerts.c.people != People.STAFF)
+        with self._office.read() as connection:
+            return [_alert(row) for row in connection.execute(query)]
+
+    def get(self, connection: Connection, number: int) -> Alert:
+        """Return an alert."""
+        row = connection.execute(sa.select(alerts).where(alerts.c.number == number)).one_or_none()
+        if row is None:
+            raise NotFound("there is no such alert")
+        return _alert(row)
+
+    def acknowledge(self, actor: Actor, number: int, note: str = "") -> Alert:
+        """Note that somebody has seen an alert and sees to it; the first who does so counts."""
+        actor.require(*SEES_PUPILS)
+        said = words("note", note, 500)
+        with self._office.write() as connection:
+            found = self.get(connection, number)
+            role = actor.require(*(SEES_STAFF if found.is_staff else SEES_PUPILS))
+            if found.acknowledged_at is None:
+                now = self._office.now()
+                values = {"acknowledged_at": now, "acknowledged_by": actor.account, "note": said}
+                connection.execute(alerts.update().where(alerts.c.number == number).values(values))
+                self._office.audit.add(
+                    connection, now, actor, "alert.acknowledged", str(number), role=role, note=said
+                )
+            return self.get(connection, number)
+
+    def escalate_due(self) -> int:
+        """Tell somebody else of alerts that nobody has acknowledged in time; once for each."""
+        now = self._office.now()
+        before = now - self._office.policy.circumvention.escalate_after
+        told = 0
+        with self._office.write() as connection:
+            query = sa.select(alerts).where(
+                alerts.c.acknowledged_at.is_(None), alerts.c.escalated_at.is_(None), alerts.c.at <= before
+            )
+            for one in [_alert(row) for row in connection.execute(query)]:
+                told += self._desk.tell(
+                    connection, Letter.ALERT_AGAIN, _THEN[one.is_staff], None, alert=one.number
+                )
+                here = alerts.update().where(alerts.c.number == one.number)
+                connection.execute(here.values(escalated_at=now))
+        return told
+
+
+def _alert(row: Row[Any]) -> Alert:
+    return Alert(**dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's own name for its public view

@@ -1,0 +1,164 @@
+"""Devices by pseudonym: a keyed hash of the address, and the address sealed for those who may look, with a reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from sqlalchemy import Connection
+
+from schoolgate_exceptions.errors import NotFound
+from schoolgate_exceptions.event_tables import event_devices, event_holds
+from schoolgate_exceptions.office import Office
+from schoolgate_exceptions.plain_text import words
+from schoolgate_exceptions.roles import Actor, Role
+from schoolgate_policy.engine import Engine
+from schoolgate_policy.model import People
+
+_MOST = 50_000  # remembered addresses
+SEES_PUPILS = (Role.OFFICER, Role.DSL, Role.HEAD, Role.DEPUTY)
+SEES_STAFF = (Role.HEAD, Role.DEPUTY, Role.OFFICER)
+
+
+class Attribution(StrEnum):
+    """How sure it is whose device an event is of, the surest first."""
+
+    NAMED = "named"  # policy.yaml names this one machine
+    ADDRESS = "address"  # an address of a network: whoever had it then
+    UNKNOWN = "unknown"  # an address of no network
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Who an address is, without saying its address."""
+
+    device: str
+    network: str
+    attribution: Attribution
+
+
+class Devices:
+    """Makes pseudonyms, and takes one back where somebody may."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._cipher = Fernet(office.keys.fernet("event device"))
+        self._engine: Engine | None = None
+        self._known: dict[str, Identified] = {}
+        self._fresh: dict[str, tuple[str, str]] = {}  # pseudonym: address, network; not written yet
+        self._written: set[str] = set()  # today
+        self._day = ""
+
+    def identify(self, address: str) -> Identified:
+        """Return the pseudonym of an address, its network, and how sure that is."""
+        engine = self._office.engine
+        if engine is not self._engine or len(self._known) >= _MOST:
+            self._known.clear()
+            self._engine = engine
+        found = self._known.get(address)
+        if found is None:
+            found = self._known[address] = self._identify(engine, address)
+        return found
+
+    def note(self, found: Identified, address: str) -> None:
+        """Have the address of a pseudonym written with the next `write`."""
+        if found.device not in self._written:
+            self._fresh[found.device] = (address, found.network)
+
+    def pseudonym(self, address: str) -> str:
+        """Return what stands for an address."""
+        return self._office.keys.pseudonym("event device", address)
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        """Write the addresses of new pseudonyms, sealed, and when devices were seen last; once a day for each."""
+        day = now.date().isoformat()
+        if day != self._day:
+            self._written.clear()
+            self._day = day
+        for device, (address, network) in self._fresh.items():
+            here = event_devices.c.device == device
+            seen = connection.execute(event_devices.update().where(here).values(last_at=now, network=network))
+            if not seen.rowcount:
+                sealed = self._cipher.encrypt(address.encode()).decode()
+                connection.execute(
+                    event_devices.insert().values(
+                        device=device, sealed=sealed, network=network, first_at=now, last_at=now
+                    )
+                )
+            self._written.add(device)
+        self._fresh.clear()
+
+    def reveal(self, actor: Actor, device: str, reason: str) -> str:
+        """Return the address of a pseudonym; who looked and why is written into the audit.
+
+        Raises:
+            NotAllowed: somebody may not know this.
+            InvalidInput: there is no reason.
+            NotFound: nothing of this device is kept any more.
+
+        """
+        actor.require(*SEES_PUPILS)
+        why = words("reason", reason, 300, least=3)
+        with self._office.write() as connection:
+            address, network = self.unseal(connection, device)
+            role = actor.require(*self.who_sees(network))
+            now = self._office.now()
+            self._office.audit.add(connection, now, actor, "device.identified", device, role=role, reason=why)
+        return address
+
+    def unseal(self, connection: Connection, device: str) -> tuple[str, str]:
+        """Return the address and the network of a pseudonym; for use within, never for a page."""
+        row = connection.execute(
+            sa.select(event_devices).where(event_devices.c.device == device)
+        ).one_or_none()
+        if row is None:
+            raise NotFound("nothing of this device is kept any more")
+        return self._cipher.decrypt(row.sealed.encode()).decode(), row.network
+
+    def who_sees(self, network: str) -> tuple[Role, ...]:
+        """Return the roles that may look at single devices of a network."""
+        known = self._office.policy.networks.get(network)
+        return SEES_STAFF if known is not None and known.people is People.STAFF else SEES_PUPILS
+
+    def hold(self, actor: Actor, device: str, reason: str) -> int:
+        """Keep everything of a device from being purged, for a case; return the hold's number."""
+        actor.require(*SEES_PUPILS)
+        why = words("reason", reason, 300, least=3)
+        with self._office.write() as connection:
+            now = self._office.now()
+            values = {"device": device, "reason": why, "made_at": now, "made_by": actor.account}
+            made = connection.execute(event_holds.insert().values(values).returning(event_holds.c.number))
+            self._office.audit.add(connection, now, actor, "device.held", device, reason=why)
+            return int(made.scalar_one())
+
+    def release(self, actor: Actor, device: str, reason: str) -> None:
+        """End the holds on a device."""
+        actor.require(*SEES_PUPILS)
+        with self._office.write() as connection:
+            now = self._office.now()
+            here = sa.and_(event_holds.c.device == device, event_holds.c.released_at.is_(None))
+            if not connection.execute(event_holds.update().where(here).values(released_at=now)).rowcount:
+                raise NotFound("nothing of this device is held")
+            self._office.audit.add(connection, now, actor, "device.released", device, reason=reason)
+
+    def held(self, connection: Connection) -> frozenset[str]:
+        """Return the devices whose events are held."""
+        query = sa.select(event_holds.c.device).where(event_holds.c.released_at.is_(None))
+        return frozenset(connection.execute(query).scalars())
+
+    def _identify(self, engine: Engine, address: str) -> Identified:
+        client = engine.identify(address)
+        if not client.known:
+            attribution = Attribution.UNKNOWN
+        elif any(_is_one(engine, name) for name in client.devices):
+            attribution = Attribution.NAMED
+        else:
+            attribution = Attribution.ADDRESS
+        return Identified(self.pseudonym(client.address), client.network, attribution)
+
+
+def _is_one(engine: Engine, device: str) -> bool:
+    """Whether a name in the policy stands for one machine, and not for a room full of them."""
+    addresses = engine.policy.devices[device].addresses
+    return all(part.num_addresses == 1 for part in addresses)

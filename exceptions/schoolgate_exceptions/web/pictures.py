@@ -1,0 +1,123 @@
+"""Pictures of counts, drawn here as SVG: no script, nothing fetched, sharp on paper. Pure.
+
+Each picture is for the eye only: the page has the same numbers in a table beside it. The width is that of a telephone,
+so that letters stay readable there; on a desk a picture grows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+_WIDTH = 360
+_COLOURS = ("var(--main)", "var(--sun)", "var(--leaf)", "var(--cheek)", "var(--edge)")
+_ROW, _LEFT, _RIGHT = 28, 140, 348
+_HOURS = 24
+_MOST_LETTERS = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a picture: what it is called, and a number for each series."""
+
+    label: str
+    values: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """All its numbers together."""
+        return sum(self.values)
+
+
+def bars(about: str, rows: Sequence[Row]) -> Markup:
+    """Draw a bar for each row, its series one behind the other."""
+    most = max((row.total for row in rows), default=0) or 1
+    drawn = []
+    for number, row in enumerate(rows):
+        top, x = number * _ROW, float(_LEFT)
+        drawn.append(_text(0, top + 18, _short(row.label)))
+        for series, value in enumerate(row.values):
+            width = (_RIGHT - _LEFT - 44) * value / most
+            drawn.append(_box(x, top + 5, width, _ROW - 10, series, f"{row.label}: {value}"))
+            x += width
+        drawn.append(_text(x + 6, top + 18, f"{row.total:,}", strong=True))
+    return _svg(about, len(rows) * _ROW + 4, drawn)
+
+
+def columns(about: str, rows: Sequence[Row]) -> Markup:
+    """Draw a column for each row from left to right, its series one upon the other."""
+    height, base = 150, 128
+    most = max((row.total for row in rows), default=0) or 1
+    step = _WIDTH / max(len(rows), 1)
+    drawn = [_line(0, base, _WIDTH, base), _text(0, 11, f"{most:,}")]
+    every = max(1, len(rows) // 6)
+    for number, row in enumerate(rows):
+        x, y = number * step, float(base)
+        for series, value in enumerate(row.values):
+            tall = (base - 18) * value / most
+            y -= tall
+            drawn.append(_box(x + step * 0.12, y, step * 0.76, tall, series, f"{row.label}: {value}"))
+        if number % every == 0:
+            drawn.append(_text(x + step * 0.12, base + 16, row.label))
+    return _svg(about, height, drawn)
+
+
+def clock(about: str, rows: Mapping[str, Mapping[int, int]], bands: Sequence[tuple[int, int]] = ()) -> Markup:
+    """Draw a line for each row with a dot for each hour of the day; `bands` (minutes) are shaded behind them."""
+    most = max((count for hours in rows.values() for count in hours.values()), default=0) or 1
+    height = len(rows) * _ROW + 24
+    step = (_WIDTH - _LEFT) / _HOURS
+    drawn = [
+        Markup('<rect x="{:.1f}" y="0" width="{:.1f}" height="{}" fill="var(--tint)"/>').format(
+            _LEFT + start / 60 * step, (end - start) / 60 * step, height - 22
+        )
+        for start, end in bands
+        if end > start
+    ]
+    for hour in range(0, _HOURS, 6):
+        drawn.append(_line(_LEFT + hour * step, 0, _LEFT + hour * step, height - 22))
+        drawn.append(_text(_LEFT + hour * step + 2, height - 7, f"{hour:02}:00"))
+    for number, (label, hours) in enumerate(rows.items()):
+        middle = number * _ROW + _ROW / 2
+        drawn.append(_text(0, middle + 4, _short(label)))
+        for hour, count in sorted(hours.items()):
+            radius = 1.6 + 3.2 * (count / most) ** 0.5
+            drawn.append(
+                Markup(
+                    '<circle cx="{:.1f}" cy="{:.1f}" r="{:.1f}" fill="var(--main)"><title>{}</title></circle>'
+                ).format(_LEFT + (hour + 0.5) * step, middle, radius, f"{label}, {hour:02}:00: {count}")
+            )
+    return _svg(about, height, drawn)
+
+
+def colour_of(series: int) -> str:
+    """Return the colour of a series, for a legend."""
+    return _COLOURS[series % len(_COLOURS)]
+
+
+def _svg(about: str, height: float, drawn: Sequence[Markup]) -> Markup:
+    head = Markup(
+        '<svg class="chart" viewBox="0 0 {} {:.0f}" role="img" aria-label="{}" focusable="false">'
+    ).format(_WIDTH, max(height, 24), about)
+    return head + Markup("").join(drawn) + Markup("</svg>")
+
+
+def _box(x: float, y: float, width: float, height: float, series: int, about: str) -> Markup:
+    return Markup(
+        '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" fill="{}"><title>{}</title></rect>'
+    ).format(x, y, max(width, 0), max(height, 0), colour_of(series), about)
+
+
+def _text(x: float, y: float, text: str, *, strong: bool = False) -> Markup:
+    weight = Markup(' font-weight="650"') if strong else Markup("")
+    return Markup('<text x="{:.1f}" y="{:.1f}"{}>{}</text>').format(x, y, weight, text)
+
+
+def _line(x1: float, y1: float, x2: float, y2: float) -> Markup:
+    return Markup('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="var(--line)"/>').format(
+        x1, y1, x2, y2
+    )
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _MOST_LETTERS else f"{label[: _MOST_LETTERS - 1].rstrip()}…"

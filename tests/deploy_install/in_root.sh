@@ -1,0 +1,51 @@
+#!/bin/sh
+# Runs inside a root of its own (an overlay over this machine's): installs, twice, tries it, upgrades, uninstalls.
+# $1: the source; $2: where results go. Each step leaves NAME.out and NAME.code.
+set -u
+source=$1 results=$2
+export LC_ALL=C
+PATH="$PATH:/usr/sbin:/sbin"
+
+step() {
+    name=$1
+    shift
+    "$@" >"$results/$name.out" 2>&1 </dev/null
+    echo $? >"$results/$name.code"
+}
+
+alone() { unshare --net "$@"; } # this machine's own firewall is nobody's business here
+
+state() { # everything that an installation may change, with owner, rights, time and content
+    find /etc /usr/local/bin /var/lib/schoolgate /opt/schoolgate -xdev ! -name '.lock' \
+        -printf '%p %u:%g %m %T@ %l\n' 2>/dev/null | sort
+}
+
+# The Python that runs the tests may lie where only root looks; its library is made known to everybody.
+echo /opt/schoolgate/python/lib >/etc/ld.so.conf.d/schoolgate-test.conf
+ldconfig
+
+step no_python env PYTHON=/bin/false "$source/deploy/install.sh"
+step no_portal_url "$source/deploy/install.sh" --interfaces staff=v10,wan=w0
+step first "$source/deploy/install.sh" --interfaces staff=v10,pupils=v20,guests=v30,wan=w0 --portal-url http://10.20.0.1:8000
+state >"$results/state1"
+step second "$source/deploy/install.sh"
+state >"$results/state2"
+step rights find /etc/schoolgate /var/lib/schoolgate /var/backups/schoolgate -printf '%m %u:%g %p\n'
+step enabled find /etc/systemd/system -path '*.wants/schoolgate*' -printf '%P\n'
+step settings cat /etc/schoolgate/schoolgate.toml
+step check schoolgate policy check
+step whoami setpriv --reuid=schoolgate --regid=schoolgate --init-groups -- id -un
+step ca schoolgate ca init
+step ca_rights find /var/lib/schoolgate/ca -printf '%m %u:%g %f\n'
+step firewall schoolgate firewall
+step apply alone sh -c 'nft -f /etc/schoolgate/closed.nft && setpriv --reuid=schoolgate --regid=schoolgate --init-groups --inh-caps=-all,+net_admin,+sys_admin --ambient-caps=-all,+net_admin,+sys_admin --bounding-set=-all,+net_admin,+sys_admin -- env SCHOOLGATE_POLICY=/etc/schoolgate/policy/policy.yaml SCHOOLGATE_SETTINGS=/etc/schoolgate/schoolgate.toml /opt/schoolgate/current/bin/schoolgate firewall --apply && nft delete table inet schoolgate_closed && nft list tables'
+step backup schoolgate backup /var/backups/schoolgate
+step services alone sh "$source/tests/deploy_install/serve.sh"
+printf '# a line of the officer\n' >>/etc/schoolgate/policy/policy.yaml
+cp -R "$source" /tmp/newer && echo '# newer' >>/tmp/newer/schoolgate/__init__.py
+step upgrade /tmp/newer/deploy/install.sh
+step releases sh -c 'ls /opt/schoolgate/releases | wc -l; readlink /opt/schoolgate/current; tail -1 /etc/schoolgate/policy/policy.yaml; tail -1 /opt/schoolgate/current/lib/python3*/site-packages/schoolgate/__init__.py'
+step uninstall alone /tmp/newer/deploy/install.sh --uninstall
+step left sh -c 'ls -d /etc/schoolgate/policy/policy.yaml /var/lib/schoolgate/ca/root.key; find /etc/systemd /usr/local/bin /opt/schoolgate /etc/sysctl.d -name "*schoolgate*" ! -path /opt/schoolgate'
+step again "$source/deploy/install.sh"
+step again_check schoolgate ca show
