@@ -7,7 +7,7 @@ in the same order and with the same parts (admission, engine, tunnels, cache, le
 Invariants:
 
 1. It only ever says "not mine" (False) or does the whole: whatever is unusual is left to the resolver, untouched.
-   What is unusual: another header, type, class, EDNS shape or letter than the usual; special names and own zones;
+   What is unusual: another header, type, class, EDNS shape or letter than the usual; special and own names;
    a name with a filtered twin; a blocked name; anything remembered, being asked or failing; limits within sight.
 2. A question of which it says True is judged, counted against its limits, and waits in `QuickLookup`.
 3. The verdict is good at the moment of the answer, or the resolver is asked again: another engine, or an instant
@@ -173,7 +173,9 @@ class Express:
         quick, admission, server = self._quick, self._resolver.admission, self._server
         if server is None or self._lookup.full or not admission.is_quiet(address, view, at):
             return False
-        if self._own_zones and not self._own_zones.isdisjoint(suffixes(host)):
+        if host == self._resolver.portal_host or (
+            self._own_zones and not self._own_zones.isdisjoint(suffixes(host))
+        ):
             return False
         engine = view.engine
         decision = engine.decide(Attempt(address, host, self._instant, None, Point.DNS))

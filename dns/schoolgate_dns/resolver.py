@@ -80,7 +80,7 @@ class Resolver:
         self._monotonic = monotonic
         self._own_zones = config.own_zones
         in_own_zone = any(zone in self._own_zones for zone in suffixes(config.portal_host))
-        self._portal_host = "" if in_own_zone else config.portal_host  # else the school's own servers know it
+        self.portal_host = "" if in_own_zone else config.portal_host  # else the school's own servers know it
         self.admission = Admission(config, counters, clock, monotonic)
         self.tunnels = Tunnels(config)
         self._seen: PolicyView | None = None
@@ -210,7 +210,7 @@ class Resolver:
         return self.tunnels.spend(asker.address, query, self._monotonic())
 
     def _by_name(self, query: Query, asker: Asker, ruling: Ruling | None, limit: int) -> bytes | None:
-        if query.host and query.host == self._portal_host:
+        if query.host and query.host == self.portal_host:
             self._record(ruling)
             return own_reply(query, self._config, asker.local, limit)
         special = special_name(query.host, query.qtype, self._own_zones)

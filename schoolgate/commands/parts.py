@@ -43,7 +43,7 @@ def _serve(
 ) -> None:
     import asyncio
 
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():  # None: it is closed
         sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # 4 MB, only to colour tracebacks
 
     from schoolgate import logs
