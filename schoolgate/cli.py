@@ -24,6 +24,7 @@ from schoolgate.commands import (
     parts,
     policy,
     purge,
+    report,
     requests,
     run,
     services,
@@ -57,6 +58,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
