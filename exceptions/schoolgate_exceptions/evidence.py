@@ -164,6 +164,13 @@ class Evidence:
             median(took) if took else None,
         )
 
+    def alert_waiting(self) -> datetime | None:
+        """Return when the oldest alert was raised that nobody has acknowledged."""
+        query = sa.select(sa.func.min(alerts.c.at)).where(alerts.c.acknowledged_at.is_(None))
+        with self._office.read() as connection:
+            found: datetime | None = connection.execute(query).scalar()
+        return found
+
     def sanctions(self, since: datetime, until: datetime) -> SanctionFacts:
         """Count the sanctions that were imposed."""
         with self._office.read() as connection:

@@ -25,8 +25,8 @@ from schoolgate_exceptions.numbering import Numbering
 from schoolgate_exceptions.office import Limits, Office, Randomness, SystemRandomness
 from schoolgate_exceptions.outbox import MailHost, Outbox
 from schoolgate_exceptions.overview import Overviews
-from schoolgate_exceptions.papers.checks import NoChecks
 from schoolgate_exceptions.papers.desk import Papers
+from schoolgate_exceptions.papers.facts import FactFinder
 from schoolgate_exceptions.papers.reports import Reports
 from schoolgate_exceptions.people import People
 from schoolgate_exceptions.policy_editing import PolicyEditing
@@ -144,7 +144,11 @@ def build_service(
         alerting=alerting,
         watched=Watched(office, devices),
         evidence=evidence,
-        papers=Papers(office, Reports(office, evidence, policy, NoChecks())),
+        papers=Papers(
+            office,
+            Reports(office, evidence, policy),
+            FactFinder(office, evidence, retention, accounts, policy, outbox),
+        ),
         log=EventLog(office, devices, alerting),
         switching=Switching(office),
         policy=policy,

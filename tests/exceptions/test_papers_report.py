@@ -13,11 +13,12 @@ import pytest
 from school import GUEST, MONDAY, PUPIL, STAFF, School
 
 from schoolgate_exceptions.errors import InvalidInput, NotAllowed
-from schoolgate_exceptions.papers.checks import Check
+from schoolgate_exceptions.papers.checks import Check, NoChecks
 from schoolgate_exceptions.papers.desk import REPORT_FORMS
 from schoolgate_exceptions.papers.report import Report, Stream
 from schoolgate_exceptions.papers.report_paper import NO_CHECK
-from schoolgate_exceptions.roles import SYSTEM, Role
+from schoolgate_exceptions.papers.reports import Reports
+from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_policy.event import Sighting, Visit
 from schoolgate_policy.model import People
 
@@ -70,9 +71,14 @@ def seeded(school: School) -> School:
     return school
 
 
-def make(school: School, actor=SYSTEM, form: str = "json", first: date = FIRST, last: date = LAST) -> Report:
-    reports = school.service.papers.reports
-    return reports.make(actor, reports.period(first, last), form)
+def make(school: School, actor: Actor = SYSTEM, last: date = LAST) -> Report:
+    reports = Reports(school.service.office, school.service.evidence, school.service.policy)
+    return reports.make(actor, reports.period(FIRST, last), NoChecks(), "json")
+
+
+def handed(school: School, form: str) -> bytes:
+    papers = school.service.papers
+    return papers.hand_over(papers.report(SYSTEM, FIRST, LAST, form), form)
 
 
 def stream(report: Report, people: People) -> Stream:
@@ -158,18 +164,16 @@ def test_others_get_none(seeded: School, role: Role) -> None:
 def test_a_period_that_ends_before_it_begins(seeded: School) -> None:
     """It is refused with the field that is wrong."""
     with pytest.raises(InvalidInput) as caught:
-        seeded.service.papers.reports.period(LAST, FIRST)
+        seeded.service.papers.report(SYSTEM, LAST, FIRST, "text")
     assert list(caught.value.fields) == ["to"]
 
 
-def texts(school: School, report: Report) -> Sequence[str]:
-    found = [school.service.papers.report_in(report, form) for form in REPORT_FORMS if form != "pdf"]
-    return [one.decode() for one in found] + [pdf_text(school, report)]
+def texts(school: School) -> Sequence[str]:
+    return [*(handed(school, form).decode() for form in REPORT_FORMS if form != "pdf"), pdf_text(school)]
 
 
-def pdf_text(school: School, report: Report) -> str:
-    pages = pypdf.PdfReader(io.BytesIO(school.service.papers.report_in(report, "pdf"))).pages
-    return "\n".join(page.extract_text() for page in pages)
+def pdf_text(school: School) -> str:
+    return "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(handed(school, "pdf"))).pages)
 
 
 def test_it_names_nobody(seeded: School) -> None:
@@ -182,7 +186,6 @@ def test_it_names_nobody(seeded: School) -> None:
     grant = seeded.service.queue.case(officer, request.id).grant
     seeded.service.reviewing.recommend(officer, request.id, replace(grant, whom=("office-pc",)), "Fine")
     seeded.service.approving.approve(head, request.id)
-    report = make(seeded)
     pseudonym = seeded.service.devices.pseudonym(PUPIL)
     banned = (
         "10.20.0",
@@ -196,17 +199,16 @@ def test_it_names_nobody(seeded: School) -> None:
         ".example",
         "blocked.example",
     )
-    for text in texts(seeded, report):
+    for text in texts(seeded):
         body = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
         assert not [one for one in banned if one in body]
-    assert "a site open for 1 device" in pdf_text(seeded, report)
+    assert "a site open for 1 device" in pdf_text(seeded)
 
 
 def test_the_pdf_is_read_back(seeded: School) -> None:
     """The first sheet is the page in plain English, the figures begin on the second; letters, title and language are right."""
     seeded.policy.write_text(seeded.policy.read_text().replace("Test School", "Ysgol Tŷ Gwyn & <Sons>"))
-    report = make(seeded)
-    read = pypdf.PdfReader(io.BytesIO(seeded.service.papers.report_in(report, "pdf")))
+    read = pypdf.PdfReader(io.BytesIO(handed(seeded, "pdf")))
     first = read.pages[0].extract_text()
     for heading in ("Pupils", "Staff", "Visitors", "Is it working, and is it looked after?"):
         assert heading in first
@@ -221,13 +223,12 @@ def test_the_pdf_is_read_back(seeded: School) -> None:
 
 def test_the_csv_and_the_json(seeded: School) -> None:
     """A line for each count, with the words for small ones; JSON has the same, and no spreadsheet takes a cell for a formula."""
-    report = make(seeded)
-    lines = list(csv.reader(io.StringIO(seeded.service.papers.report_in(report, "csv").decode())))
+    lines = list(csv.reader(io.StringIO(handed(seeded, "csv").decode())))
     assert lines[0] == ["people", "figure", "name", "count"]
     assert ["pupil", "blocked by kind of site", "all", "57"] in lines
     assert ["guest", "blocked by kind of site", "all", "fewer than 5"] in lines
     assert not [cell for line in lines for cell in line if cell[:1] in "=+-@" and cell]
-    read = json.loads(seeded.service.papers.report_in(report, "json"))
+    read = json.loads(handed(seeded, "json"))
     assert read["streams"][0]["blocked"]["rows"][0] == ["social-network", 40]
     assert read["period"]["first"] == "2026-11-09"
 
@@ -245,25 +246,24 @@ class Kept:
 
 def test_checks_are_told_and_missing_ones_too(seeded: School) -> None:
     """Where none was made the report says so; where one failed it says that."""
-    papers = seeded.service.papers
-    assert NO_CHECK in papers.report_in(make(seeded), "text").decode()
-    papers.reports.checks = Kept()
-    text = papers.report_in(make(seeded), "text").decode()
+    assert NO_CHECK in handed(seeded, "text").decode()
+    seeded.service.papers.checks = Kept()
+    text = handed(seeded, "text").decode()
     assert NO_CHECK not in text
     assert "2 checks of the filter were made; 1 found something that was not as promised." in text
 
 
 def test_what_is_not_known_is_said(school: School) -> None:
     """Without counts the report says that nothing was recorded, and never that all was well."""
-    text = school.service.papers.report_in(make(school), "text").decode()
+    text = handed(school, "text").decode()
     assert "Nothing has been recorded yet." in text
     assert "not promised" not in text
 
 
 def test_it_is_easy_to_read(seeded: School) -> None:
     """The page in plain English can be read by who is not an engineer: Flesch and Kincaid, below the age of fifteen."""
-    paper = seeded.service.papers.of_report(make(seeded))
-    lines = [text for one in paper.sections if not one.figures for text in one.paragraphs]
+    paper = seeded.service.papers.report(SYSTEM, FIRST, LAST, "text").document
+    lines = [text for one in paper.sections for text in one.paragraphs]
     sentences = [re.findall(r"[A-Za-z']+", one) for line in lines for one in re.split(r"(?<=[.:;])\s+", line)]
     words = [word for one in sentences for word in one]
     syllables = sum(max(len(re.findall(r"[aeiouy]+", word.lower())), 1) for word in words)

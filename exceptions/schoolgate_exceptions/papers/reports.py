@@ -20,11 +20,10 @@ READS_STAFF = (Role.HEAD, Role.DEPUTY, Role.OFFICER, Role.GOVERNOR, Role.SYSTEM)
 class Reports:
     """Makes reports."""
 
-    def __init__(self, office: Office, evidence: Evidence, policy: PolicyEditing, checks: Checks) -> None:
+    def __init__(self, office: Office, evidence: Evidence, policy: PolicyEditing) -> None:
         self._office = office
         self._evidence = evidence
         self._policy = policy
-        self.checks = checks
 
     def period(self, first: date | None = None, last: date | None = None) -> Period:
         """Return the days a report would be about.
@@ -38,7 +37,7 @@ class Reports:
         except ValueError as error:
             raise InvalidInput(to=str(error)) from error
 
-    def make(self, actor: Actor, period: Period, form: str) -> Report:
+    def make(self, actor: Actor, period: Period, checks: Checks, form: str) -> Report:
         """Return what may be said of a period to somebody; that it was, and in which form, is noted in the audit.
 
         Raises:
@@ -57,7 +56,7 @@ class Reports:
             policy.version,
             self._evidence.first_count(),
             tuple(gather.stream(one) for one in peoples),
-            tuple(self.checks.between(period.since, period.until)),
+            tuple(checks.between(period.since, period.until)),
             self._changes(period),
             sum(one.count for one in self._evidence.faults(period.since, period.until)),
             policy.review.approved_by if policy.review else "",
