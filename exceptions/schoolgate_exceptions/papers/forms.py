@@ -22,6 +22,7 @@ MEDIA_TYPES = {
     "json": "application/json",
     "text": "text/plain; charset=utf-8",
 }
+ENDINGS = {"html": "html", "pdf": "pdf", "csv": "csv", "json": "json", "text": "txt"}
 _HEAD = ("people", "figure", "name", "count")
 _COUNTED = (
     ("blocked", "blocked by kind of site"),
