@@ -94,8 +94,8 @@ def test_nothing_hangs_on_a_school_where_nothing_was_set_up(facts: Facts) -> Non
 
 @settings(max_examples=60, deadline=None)
 @given(
-    images=st.sampled_from(["none", "empty", "stale", "kept", "not fetched", "old file", "good"]),
-    terror=st.sampled_from(["none", "empty", "stale", "kept", "not fetched", "old file", "good"]),
+    images=st.sampled_from(["none", "empty", "stale", "kept", "not fetched", "old file", "short", "good"]),
+    terror=st.sampled_from(["none", "empty", "stale", "kept", "not fetched", "old file", "short", "good"]),
 )
 def test_never_met_where_a_locked_list_is_empty_or_stale(images: str, terror: str) -> None:
     """Whatever is wrong with a list of illegal content, no point that hangs on it is met; with both good ones they are."""
@@ -112,6 +112,8 @@ def test_never_met_where_a_locked_list_is_empty_or_stale(images: str, terror: st
                 made.append(status(name, standing=Standing.NOT_FETCHED))
             case "old file":
                 made.append(status(name, age=24 * 8, url=False))
+            case "short":
+                made.append(status(name, 99))
             case "good":
                 made.append(status(name))
     seen = with_lists(_FACTS[0], *made)

@@ -12,6 +12,7 @@ from schoolgate_policy.lists.spec import ListStatus, Standing
 ILLEGAL_IMAGES = re.compile(r"iwf|csam|child", re.IGNORECASE)
 TERRORIST = re.compile(r"ctiru|terror|police|extrem|prevent", re.IGNORECASE)
 _MISSED = 3  # refreshes that may fail before a list is stale
+_FEWEST = 100  # entries; a shorter list of illegal content is hardly the whole one
 _FILE_AGE = timedelta(days=7)  # of a list in a file that nobody has replaced
 
 
@@ -59,6 +60,8 @@ def problem(facts: Facts, one: ListStatus) -> str:
         return "no entries: nobody has supplied it"
     if one.standing is not Standing.IN_USE:
         return str(one.standing)
+    if one.names < _FEWEST:
+        return f"fewer than {_FEWEST} entries: hardly the whole list"
     if one.dated is None:
         return "of unknown age"
     age = facts.now - one.dated
@@ -74,7 +77,9 @@ def describe(facts: Facts, one: ListStatus) -> str:
         if one.spec.locked
         else ("" if one.standing is Standing.IN_USE else str(one.standing))
     )
-    return f"list {one.spec.name}: {one.names:,} entries{dated}" + (f" ({wrong})" if wrong else "")
+    return f"list {one.spec.name}: {saying.many(one.names, 'entry', 'entries')}{dated}" + (
+        f" ({wrong})" if wrong else ""
+    )
 
 
 def illegal(facts: Facts, kind: re.Pattern[str] | None = None) -> tuple[bool, tuple[str, ...]]:
