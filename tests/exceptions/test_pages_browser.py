@@ -56,7 +56,7 @@ def opened(chromium: Any, show: Showcase) -> Iterator[Any]:
         context = chromium.new_context(**{"viewport": SIZES[size], **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         if who:
             sign_in(page, show.portal, who)
         return page
