@@ -21,6 +21,7 @@ from schoolgate.commands import (
     firewall,
     history,
     lists,
+    papers,
     parts,
     policy,
     purge,
@@ -57,6 +58,10 @@ app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
+app.command("report")(papers.report)
+app.command("evidence")(papers.evidence)
+app.command("limits")(papers.limits)
+app.command("annex")(papers.annex)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -25,6 +25,9 @@ from schoolgate_exceptions.numbering import Numbering
 from schoolgate_exceptions.office import Limits, Office, Randomness, SystemRandomness
 from schoolgate_exceptions.outbox import MailHost, Outbox
 from schoolgate_exceptions.overview import Overviews
+from schoolgate_exceptions.papers.desk import Papers
+from schoolgate_exceptions.papers.facts import FactFinder
+from schoolgate_exceptions.papers.reports import Reports
 from schoolgate_exceptions.people import People
 from schoolgate_exceptions.policy_editing import PolicyEditing
 from schoolgate_exceptions.publisher import Publisher
@@ -78,6 +81,7 @@ class Service:
     alerting: Alerting
     watched: Watched  # attempts and visits for those who may see single devices
     evidence: Evidence  # counts without devices, for reports and pictures
+    papers: Papers  # report, evidence, limitations, data protection
     log: EventLog  # where events from dns and proxy go
     switching: Switching  # states such as an incident
     policy: PolicyEditing
@@ -121,6 +125,7 @@ def build_service(
     numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
     devices, alerting = Devices(office), Alerting(desk, sanctioning)
+    evidence = Evidence(office)
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -138,7 +143,12 @@ def build_service(
         devices=devices,
         alerting=alerting,
         watched=Watched(office, devices),
-        evidence=Evidence(office),
+        evidence=evidence,
+        papers=Papers(
+            office,
+            Reports(office, evidence, policy),
+            FactFinder(office, evidence, retention, accounts, policy, outbox),
+        ),
         log=EventLog(office, devices, alerting),
         switching=Switching(office),
         policy=policy,

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from schoolgate_exceptions.papers.desk import READS_EVIDENCE
+from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
 from schoolgate_exceptions.ports import Page
 from schoolgate_exceptions.queue import READERS
 from schoolgate_exceptions.roles import Role
@@ -30,6 +32,25 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
         "Attempts",
         "Who tried to get round the filter: ways, times, and devices by pseudonym.",
         SEES_PUPILS,
+    ),
+    (
+        "/papers/report",
+        "Report",
+        "What was blocked, tried and asked for, on one page for governors and the safeguarding lead.",
+        READS_REPORTS,
+    ),
+    (
+        "/papers/evidence",
+        "Standards",
+        "Each point of the UKSIC and DfE standards: met, not met or not ours, with its proof.",
+        READS_EVIDENCE,
+    ),
+    ("/papers/limits", "Limits", "What the filter cannot see, on which network.", ()),
+    (
+        "/papers/data-protection",
+        "Data protection",
+        "What is recorded, why, for how long and for whom.",
+        READS_EVIDENCE,
     ),
     (
         "/sanctions/pause",
