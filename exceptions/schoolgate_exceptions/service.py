@@ -43,6 +43,7 @@ from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_exceptions.watch.devices import Devices
 from schoolgate_exceptions.watch.log import EventLog
 from schoolgate_exceptions.watch.looking import Watched
+from schoolgate_exceptions.watch.probes import Probes
 from schoolgate_policy.ports import Clock, PolicySource
 
 
@@ -78,6 +79,7 @@ class Service:
     alerting: Alerting
     watched: Watched  # attempts and visits for those who may see single devices
     evidence: Evidence  # counts without devices, for reports and pictures
+    probes: Probes  # records of whether the filter did what was promised
     log: EventLog  # where events from dns and proxy go
     switching: Switching  # states such as an incident
     policy: PolicyEditing
@@ -120,7 +122,7 @@ def build_service(
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
     numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
-    devices, alerting = Devices(office), Alerting(desk, sanctioning)
+    devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -139,7 +141,8 @@ def build_service(
         alerting=alerting,
         watched=Watched(office, devices),
         evidence=Evidence(office),
-        log=EventLog(office, devices, alerting),
+        probes=probes,
+        log=EventLog(office, devices, alerting, probes),
         switching=Switching(office),
         policy=policy,
         overviews=Overviews(office, outbox, policy, publisher),
