@@ -23,6 +23,7 @@ from schoolgate.commands import (
     lists,
     parts,
     policy,
+    probe,
     purge,
     requests,
     run,
@@ -58,6 +59,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
 app.command("doctor")(doctor.doctor)
+app.command("probe")(probe.probe)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 

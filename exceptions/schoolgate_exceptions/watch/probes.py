@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from schoolgate_exceptions.errors import NotFound
+from schoolgate_exceptions.database import Database
+from schoolgate_exceptions.errors import NotFound, Unavailable
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.probe_record import (
     Group,
@@ -109,6 +110,18 @@ class Probes:
         newest = query.order_by(probe_runs.c.started_at.desc(), probe_runs.c.id).limit(most)
         with self._office.read() as connection:
             return [_with_groups(connection, row) for row in connection.execute(newest).all()]
+
+
+def is_kept(database: Database, run: str) -> bool:
+    """Whether the record of a run is in the database; False also where it cannot be read now."""
+    try:
+        with database.read() as connection:
+            return (
+                connection.execute(sa.select(probe_runs.c.id).where(probe_runs.c.id == run)).first()
+                is not None
+            )
+    except Unavailable:
+        return False
 
 
 def _with_groups(connection: Connection, row: Row[Any]) -> ProbeRun:
