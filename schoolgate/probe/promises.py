@@ -103,7 +103,7 @@ def _services(who: Asker) -> Iterator[Check]:
     for service in who.engine.policy.catalogue.services.values():
         if service.category in WAYS_ROUND or not service.domains:
             continue
-        host = service.domains[0]
+        host = best_known(service)
         yield _as_the_policy_says(who, "dns", host, None)
         if who.device.proxy is not None and who.blocks(host, "/", Point.PROXY):
             yield _as_the_policy_says(who, "proxy", host, "/", tls=service.category not in seen)
@@ -133,8 +133,8 @@ def _must_be_open(who: Asker) -> Iterator[Check]:
     policy = who.engine.policy
     names = [str(target.value) for target, _ in policy.always_allow if target.kind is TargetKind.DOMAIN]
     services = [one for one in policy.catalogue.services.values() if one.category in HELP]
-    names += [host for one in services for host in one.domains[:1]]
-    always = set(names[: len(names) - len(services)])
+    names += [best_known(one) for one in services if one.domains]
+    always = {str(target.value) for target, _ in policy.always_allow}
     for host in dict.fromkeys((*names, *MUST_BE_OPEN)):
         closed = who.network.otherwise == "block" and host not in always
         if closed and who.blocks(host, None, Point.DNS):
@@ -142,6 +142,12 @@ def _must_be_open(who: Asker) -> Iterator[Check]:
         yield Check(Kind.OPEN, "dns", host, "open", _open(partial(who.device.resolves, host)))
         if who.device.proxy is not None:
             yield Check(Kind.OPEN, "proxy", host, "open", _open(partial(who.device.fetch, host)))
+
+
+def best_known(service: Service) -> str:
+    """Return the name by which people know a service: the shortest that holds its id, else the shortest."""
+    plain = service.id.replace("-", "")
+    return min(service.domains, key=lambda name: (plain not in name.replace("-", ""), len(name), name))
 
 
 def _safe_search(who: Asker) -> Iterator[Check]:
@@ -162,9 +168,10 @@ def _safe_search(who: Asker) -> Iterator[Check]:
 def _names_of_ways_round(who: Asker) -> Iterator[Check]:
     """Services that are made to get round filters, whatever the policy says."""
     for service in _made_for_it(who.engine.policy.catalogue.services.values()):
-        host = service.domains[0]
+        host = best_known(service)
         expected = f"blocked ({service.category})"
-        yield Check(Kind.CIRCUMVENTION, "dns", host, expected, _shut(partial(who.device.resolves, host)))
+        if service.category != "private-relay":  # its names do not exist here at all, see `_dns_ways_round`
+            yield Check(Kind.CIRCUMVENTION, "dns", host, expected, _shut(partial(who.device.resolves, host)))
         if who.device.proxy is not None:
             yield Check(Kind.CIRCUMVENTION, "proxy", host, expected, _shut(partial(who.device.fetch, host)))
 
