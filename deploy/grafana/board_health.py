@@ -157,6 +157,27 @@ HEALTH = Board(
                         "{{problem}}",
                     ),
                 ),
+                bars(
+                    "Which connections pass unread because of pinned apps?",
+                    "Apps that trust only their maker's certificate; names are in the log. Empty when there are none.",
+                    Query(
+                        "sum by (network) (increase(schoolgate_proxy_pinned_connections_total[$__rate_interval])) > 0",
+                        "{{network}}: connections",
+                    ),
+                    Query(
+                        "sum by (network) (increase(schoolgate_proxy_pinned_names_total[$__rate_interval])) > 0",
+                        "{{network}}: new names",
+                    ),
+                ),
+                bars(
+                    "Do devices lack the school's certificate?",
+                    "Devices on which no opened connection has succeeded. Empty when all have it.",
+                    Query(
+                        "sum by (network) "
+                        "(increase(schoolgate_proxy_certificate_missing_total[$__rate_interval])) > 0",
+                        "{{network}}",
+                    ),
+                ),
             ),
         ),
         (

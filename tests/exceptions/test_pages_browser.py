@@ -120,7 +120,7 @@ def test_nothing_is_wider_than_the_screen(show: Showcase, opened: Any) -> None:
     complaints: list[str] = []
     for who in ("", OFFICER):
         page = opened("desk", who, viewport={"width": 320, "height": 256})
-        page.on("console", lambda message: complaints.append(message.text))
+        page.on("console", lambda message: complaints.append(f"{message.page.url}: {message.text}"))
         for owner, name, path in all_pages(show):
             if owner == who:
                 page.goto(show.portal.url + path)

@@ -54,6 +54,7 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "standing-find", "/requests"
     yield "report", "/report"
     yield "help", "/help"
+    yield "certificate", "/certificate"
     yield "sign-in", "/sign-in"
     yield "set-up", "/set-up/whatever"
     yield "approve", f"/approve/{token}"

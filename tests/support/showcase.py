@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import trustme
 from live_portal import LivePortal
 from policies import HEAD
 from school import RULES, School
@@ -52,6 +53,7 @@ def write_policy(folder: Path) -> None:
     (folder / "policy.yaml").write_text(head + RULES + _STATES)
     (folder / "locked.txt").write_text("locked.example\n")
     (folder / "state").mkdir(exist_ok=True)
+    trustme.CA().cert_pem.write_to_path(str(folder / "state" / "ca.pem"))
 
 
 def open_showcase(folder: Path) -> Showcase:
