@@ -85,6 +85,12 @@ class Probes:
         """Return the newest run, None where there never was one."""
         return next(iter(self._read(sa.select(probe_runs), 1)), None)
 
+    def newest_id(self) -> str:
+        """Return which run is the newest, empty where there never was one."""
+        query = sa.select(probe_runs.c.id).order_by(probe_runs.c.started_at.desc(), probe_runs.c.id).limit(1)
+        with self._office.read() as connection:
+            return str(connection.execute(query).scalar() or "")
+
     def newest_of(self, networks: Iterable[str]) -> dict[str, ProbeRun]:
         """Return for each network the newest run that has tried something from there."""
         wanted, found = set(networks), dict[str, ProbeRun]()
