@@ -29,6 +29,7 @@ _SKEW = 300.0  # seconds by which a clock may be ahead
 _HOUR = 3600
 _KNOWN = frozenset(Technique)
 _BLOCK = "block"
+_NOT_THEIRS = frozenset({Technique.SPOOFED_SOURCE})  # whoever has the address did not send it
 
 
 class EventLog:
@@ -141,7 +142,7 @@ class EventLog:
         if self._fold.full:
             self.lost(1)
             return
-        points = weight(technique) if technique else 0
+        points = weight(technique) if technique and technique not in _NOT_THEIRS else 0
         event = Folded(
             one.at, one.at, one.point, one.network, found.device, found.attribution, one.host, one.service,
             one.category, one.verdict, one.reason, one.source, technique, points, times,
