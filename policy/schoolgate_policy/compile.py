@@ -101,6 +101,7 @@ class Profile:
     mask: int
     sanction: ActiveSanction | None
     decisions: dict[str | tuple[str, ...], Decision] = field(default_factory=dict)
+    examples: dict[Hits, Decision] = field(default_factory=dict)  # of what follows where the same is said
 
     def message(self, reason: Reason, verdict: Verdict) -> str:
         """Say why, where no entry of the policy has words for it."""

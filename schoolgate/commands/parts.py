@@ -43,6 +43,9 @@ def _serve(
 ) -> None:
     import asyncio
 
+    if sys.stderr is None or not sys.stderr.isatty():  # None: it is closed
+        sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # 4 MB, only to colour tracebacks
+
     from schoolgate import logs
     from schoolgate.app import PARTS
     from schoolgate.parent import end_with_parent
