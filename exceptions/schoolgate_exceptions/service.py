@@ -46,6 +46,7 @@ from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_exceptions.watch.devices import Devices
 from schoolgate_exceptions.watch.log import EventLog
 from schoolgate_exceptions.watch.looking import Watched
+from schoolgate_exceptions.watch.probes import Probes
 from schoolgate_policy.ports import Clock, PolicySource
 
 
@@ -82,6 +83,7 @@ class Service:
     watched: Watched  # attempts and visits for those who may see single devices
     evidence: Evidence  # counts without devices, for reports and pictures
     papers: Papers  # report, evidence, limitations, data protection
+    probes: Probes  # records of whether the filter did what was promised
     log: EventLog  # where events from dns and proxy go
     switching: Switching  # states such as an incident
     policy: PolicyEditing
@@ -124,7 +126,7 @@ def build_service(
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
     numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
-    devices, alerting = Devices(office), Alerting(desk, sanctioning)
+    devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
     evidence = Evidence(office)
     return Service(
         office=office,
@@ -149,7 +151,8 @@ def build_service(
             Reports(office, evidence, policy),
             FactFinder(office, evidence, retention, accounts, policy, outbox),
         ),
-        log=EventLog(office, devices, alerting),
+        probes=probes,
+        log=EventLog(office, devices, alerting, probes),
         switching=Switching(office),
         policy=policy,
         overviews=Overviews(office, outbox, policy, publisher),

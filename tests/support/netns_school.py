@@ -193,7 +193,8 @@ class Box:
 
     def firewall(self, *options: str) -> str:
         """Run `schoolgate firewall`, as root."""
-        return self.edge.run(sys.executable, "-m", "schoolgate", "firewall", *options, *self.options)
+        words = (sys.executable, "-m", "schoolgate", "firewall", *options, *self.options)
+        return self.edge.run(*words, seconds=240)
 
     def start(self) -> None:
         """Apply the firewall and start everything; returns when all of it is ready."""
@@ -204,7 +205,7 @@ class Box:
         self.process = self.edge.start(
             *command, log=self.log, cwd=self.folder, env={**environ, **self.environ}
         )
-        wait_for(lambda: b"Ctrl-C" in self.log.read_bytes() or self.process.poll() is not None, 60)
+        wait_for(lambda: b"Ctrl-C" in self.log.read_bytes() or self.process.poll() is not None, 240)
         assert self.process.poll() is None, self.log.read_text()
 
     def stop(self) -> None:
@@ -241,7 +242,7 @@ class Box:
         self._edits += 1
         fresh.write_text(f"{text}\n# edit {self._edits}\n")  # what is as it was is not read again
         fresh.replace(self.policy)
-        wait_for(lambda: all(now > was for now, was in zip(self._reloads(), before, strict=True)), 30)
+        wait_for(lambda: all(now > was for now, was in zip(self._reloads(), before, strict=True)), 90)
 
     def _reloads(self) -> list[float]:
         line = 'schoolgate_policy_reloads_total{result="accepted"} '
