@@ -17,7 +17,6 @@ from mitmproxy.proxy.mode_specs import TransparentMode
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
-from schoolgate_proxy import trailers
 from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
@@ -32,6 +31,7 @@ from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.requests import Requests, private
 from schoolgate_proxy.tls_name import tls_name
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own
+from schoolgate_proxy.wire import install as wire
 
 _SWEEP_SECONDS = 1.0
 # RFC 8446 6.2: a fatal alert `unrecognized_name`, which browsers show as a refusal instead of trying again.
@@ -63,7 +63,7 @@ class SchoolgateProxy:
 
     def running(self) -> None:
         """Begin to close what a changed verdict no longer allows."""
-        trailers.install()
+        wire.install()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     def done(self) -> None:
@@ -267,12 +267,6 @@ class SchoolgateProxy:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Let a response through as it comes, without what would lead past the proxy."""
         self._requests.response(flow, self._connections.of(flow.client_conn.id))
-
-    @guarded
-    def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """Forget all messages but the last: mitmproxy keeps them for as long as the socket lives."""
-        if flow.websocket is not None:
-            del flow.websocket.messages[:-1]
 
     # -- upstream ----------------------------------------------------------------------------------------------
 
