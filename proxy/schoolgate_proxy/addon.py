@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.exceptions import AddonHalt
-from mitmproxy.proxy import layer, server_hooks
+from mitmproxy.proxy import layer, layers, server_hooks
+from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import TransparentMode
 
 from schoolgate_policy.engine import Engine
@@ -141,8 +142,11 @@ class SchoolgateProxy:
                 self._no_web(data, conn, Technique.NON_HTTP_TLS)  # TLS in TLS
             case _ if address is not None and address[1] not in self._config.web_ports:
                 data.layer = Closed(data.context)  # mitmproxy reads some ports as DNS
-            case Kind.HTTP if conn.tls_name and not conn.expecting and data.context.client.alpn != b"h2":
-                conn.expect(self._config.undecided, lambda: None)
+            case Kind.HTTP if conn.tls_name:
+                if not conn.expecting and data.context.client.alpn != b"h2":
+                    conn.expect(self._config.undecided, lambda: None)
+                if conn.counted:  # it came through the gate: mitmproxy has nothing to find out
+                    data.layer = layers.HttpLayer(data.context, HTTPMode.transparent)
 
     def _no_web(self, data: layer.NextLayer, conn: Connection, technique: Technique) -> None:
         """Close what speaks neither HTTP nor, on the outside, TLS."""

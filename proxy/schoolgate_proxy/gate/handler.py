@@ -114,9 +114,19 @@ class GateHandler(ProxyConnectionHandler):
 
     def _hook(self, command: commands.StartHook, waiting: deque[events.Event]) -> None:
         if not self._hooks.now(command):
-            self._task(self.hook_task(command), command.name, keep=True)
-        elif command.blocking:
+            # Most of what could be waited for is known already: then there is nothing to wait for.
+            begun = asyncio.Task(self._hooks.run(command), loop=asyncio.get_running_loop(), eager_start=True)
+            if not begun.done():
+                self._task(self._completed(begun, command), command.name, keep=True)
+                return
+        if command.blocking:
             waiting.append(events.HookCompleted(command))
+
+    async def _completed(self, begun: asyncio.Task[None], hook: commands.StartHook) -> None:
+        with self.timeout_watchdog.disarm():
+            await begun
+        if hook.blocking:
+            await self.server_event(events.HookCompleted(hook))
 
     def _obey(self, command: commands.Command) -> None:
         match command:

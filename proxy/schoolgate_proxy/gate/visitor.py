@@ -174,7 +174,7 @@ class Visitor:
         ):
             handling = Handling.PASS
         if handling is Handling.INSPECT and not self._page_suffices(hello, decision):
-            self._hand_over(split=split)
+            self._hand_over(split=split, tls=True)
             return
         self._note(found, decision.network)
         if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
@@ -237,14 +237,14 @@ class Visitor:
             self.sock.recv(head.length)
             self._tunnel(head.target, head.request, ahead=len(data) > head.length)
         elif head.request is None or not self._block(head.request):
-            self._hand_over(split=False)
+            self._hand_over(split=False, tls=False)
 
     def _take_over_long(self, data: bytes) -> None:
         """Have a very long head judged by mitmproxy, which takes it from the socket as it comes; CONNECT has none."""
         if data.lstrip(b"\r\n")[:8].upper() == b"CONNECT ":
             self._answer(BlockResponse(431, (("Content-Length", "0"),), b""), "GET")
         else:
-            self._hand_over(split=False)
+            self._hand_over(split=False, tls=False)
 
     def _tunnel(self, target: str, request: RequestHead, *, ahead: bool) -> None:
         """Answer CONNECT (RFC 9110 9.3.6), and look at what comes through the tunnel; `ahead`: it is there already."""
@@ -377,11 +377,11 @@ class Visitor:
         self.gate.poller.close(self.sock)
         self.gate.left(self)
 
-    def _hand_over(self, *, split: bool) -> None:
+    def _hand_over(self, *, split: bool, tls: bool) -> None:
         self.gone = True
         self._timer.cancel()
         self.gate.poller.forget(self.sock.fileno())
-        self.gate.hand_over(self, split=split)
+        self.gate.hand_over(self, split=split, tls=tls)
 
     def _late(self) -> None:
         if not self.gone:
