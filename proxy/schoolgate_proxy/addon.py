@@ -33,8 +33,10 @@ from schoolgate_proxy.requests import Requests, private
 from schoolgate_proxy.tls_name import tls_name
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own
 from schoolgate_proxy.wire import install as wire
+from schoolgate_proxy.wire.websocket import COUNTED, Counted
 
 _SWEEP_SECONDS = 1.0
+_TUNNEL_OCTETS = 100 << 20  # of one websocket
 # RFC 8446 6.2: a fatal alert `unrecognized_name`, which browsers show as a refusal instead of trying again.
 _ALERT = b"\x15\x03\x03\x00\x02\x02\x70"
 
@@ -355,8 +357,22 @@ class SchoolgateProxy:
             except Exception as error:  # noqa: BLE001 - the sweeper outlives a fault, which is noted
                 self.fault(error)
 
+    def _weigh(self, flow: http.HTTPFlow, conn: Connection, approval: Approval) -> None:
+        """Note a websocket that has carried far more than a page needs, most of it binary (enforcement A3.12)."""
+        counted = flow.metadata.get(COUNTED)
+        if not isinstance(counted, Counted) or counted.noted:
+            return
+        if counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
+            counted.noted = True
+            host = approval.decision.host
+            self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+
     def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
-        live = [approval for flow, approval in list(conn.requests.items()) if flow.live]
+        living = [(flow, approval) for flow, approval in list(conn.requests.items()) if flow.live]
+        for flow, approval in living:
+            if flow.websocket is not None:
+                self._weigh(flow, conn, approval)
+        live = [approval for _, approval in living]
         for approval in (*conn.approved.values(), *live):
             if not (everything or self._judge.expired(approval.decision)):
                 continue
