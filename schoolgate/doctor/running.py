@@ -43,7 +43,7 @@ def upstreams(at: Subject) -> Iterator[Finding]:
 
 
 def health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
-    """Yield every part that should run, and where it tells how it is."""
+    """Yield each part that is to run, and where it says whether it is well."""
     for number in range(1, settings.dns.workers + 1):
         yield "dns", settings.of_worker("dns", number).metrics.dns
     for number in range(1, settings.proxy.workers + 1):
