@@ -20,6 +20,7 @@ from schoolgate import __version__
 from schoolgate.backup_database import copy_sqlite, dump_postgresql, is_postgresql
 from schoolgate.backup_secrets import SECRETS, seal
 from schoolgate.request_queue import DATABASE, FIRST_ACCOUNT
+from schoolgate.rpz.build import FOLDER as ZONES
 from schoolgate.settings import Settings
 
 FORMAT = 1
@@ -139,6 +140,8 @@ def _files(state: Path) -> Iterator[Path]:
             continue
         if relative.as_posix() in SECRETS or relative.name == FIRST_ACCOUNT or path.name.endswith(_BESIDE):
             continue
+        if relative.parts[0] == ZONES:  # made anew from the policy
+            continue
         if not _holds_a_key(path):  # whatever it is called
             yield path
 
@@ -150,4 +153,4 @@ def _holds_a_key(path: Path) -> bool:
     if path.suffix == ".db" or not path.stat().st_size:
         return False
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"PRIVATE KEY-----") >= 0
+        return content.find(b"PRIVATE KEY-----") >= 0 or content[:5] == b'key "'

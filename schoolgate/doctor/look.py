@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "services": running.services,
     "ports": ports.ports,
     "upstreams": running.upstreams,
+    "centre": running.centre,
     "interfaces": network.interfaces,
     "forwarding": network.forwarding,
     "firewall": network.firewall,
