@@ -24,6 +24,7 @@ from schoolgate.commands import (
     papers,
     parts,
     policy,
+    probe,
     purge,
     requests,
     run,
@@ -63,6 +64,7 @@ app.command("evidence")(papers.evidence)
 app.command("limits")(papers.limits)
 app.command("annex")(papers.annex)
 app.command("doctor")(doctor.doctor)
+app.command("probe")(probe.probe)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 

@@ -23,6 +23,7 @@ from schoolgate.metrics_labels import LABELS
 from schoolgate.metrics_live import LiveMetrics
 from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.metrics_portal import PortalMetrics
+from schoolgate.metrics_probe import ProbeMetrics
 from schoolgate.metrics_proxy import ProxyMetrics
 from schoolgate.record import MetricsRecorder
 from schoolgate_policy.engine import Engine
@@ -66,6 +67,7 @@ def registries(policy: Path) -> dict[str, CollectorRegistry]:
     certificate_metrics(found["proxy"], {})
     EventMetrics(made["portal"], MetricsRecorder(made["portal"]))
     PortalMetrics(found["portal"], source, _now)
+    ProbeMetrics(found["portal"], source)
     box_metrics(found["portal"], policy.parent)
     found[_FIREWALL] = _firewall(source.engine)
     return found

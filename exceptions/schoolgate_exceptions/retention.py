@@ -22,6 +22,7 @@ from schoolgate_exceptions.event_tables import (
 )
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.outbox import Outbox
+from schoolgate_exceptions.probe_tables import probe_runs
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.sessions import Sessions
 from schoolgate_exceptions.tables import (
@@ -151,6 +152,7 @@ class Retention:
             ("attempts counted", attempt_counts, attempt_counts.c.hour, sa.true(), before["counts"]),
             ("faults counted", fault_counts, fault_counts.c.hour, sa.true(), before["counts"]),
             ("bells", bells, bells.c.at, sa.true(), before["counts"]),
+            ("probes", probe_runs, probe_runs.c.started_at, sa.true(), before["counts"]),
         ]  # fmt: skip
         held_devices = connection.execute(
             sa.select(sa.func.count()).select_from(_HELD.subquery())
@@ -186,6 +188,7 @@ def _purge_watched(connection: Connection, before: dict[str, datetime]) -> dict[
         "attempts counted": _remove(connection, attempt_counts, attempt_counts.c.hour < counted),
         "faults counted": _remove(connection, fault_counts, fault_counts.c.hour < counted),
         "bells": _remove(connection, bells, bells.c.at < counted),
+        "probes": _remove(connection, probe_runs, probe_runs.c.started_at < counted),
     }
 
 

@@ -51,7 +51,7 @@ def test_everything_starts_with_the_machine(installed: Any) -> None:
     """Each service, timer and watch is enabled, the firewall before the network."""
     enabled = installed.out("enabled")
     for unit in ("dns.service", "proxy.service", "portal.service", "evidence.service", "firewall-apply.path",
-                 "purge.timer", "backup.timer", "doctor.timer"):  # fmt: skip
+                 "purge.timer", "backup.timer", "doctor.timer", "probe.timer"):  # fmt: skip
         assert f"schoolgate.target.wants/schoolgate-{unit}" in enabled
     assert "sysinit.target.wants/schoolgate-firewall.service" in enabled
 

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from live_portal import LivePortal
@@ -90,7 +91,13 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "paper-evidence", "/papers/evidence"
     yield "paper-limits", "/papers/limits"
     yield "paper-annex", "/papers/data-protection"
-    yield "people", "/people"
+    yield "checks", "/checks"
+    yield (
+        "check",
+        f"/checks/{service.probes.runs(show.school.clock.at - timedelta(days=9), show.school.clock.at)[1].id}",
+    )
+    yield "checks-welsh", "/checks?lang=cy"
+    yield "people", "/people?lang=en"
     yield "person", "/people/2"
     yield "audit", "/audit?verify=1"
     yield "caps", "/lessons/caps"

@@ -17,8 +17,9 @@ from schoolgate_exceptions.watch import writing
 from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_exceptions.watch.devices import Devices, Identified
 from schoolgate_exceptions.watch.folding import Fold, Folded, site_of
+from schoolgate_exceptions.watch.probes import Probes
 from schoolgate_exceptions.watch.scoring import Reached, Scores
-from schoolgate_policy.event import Bell, Event, Fault, Sighting, Visit
+from schoolgate_policy.event import Bell, Event, Fault, Probed, Sighting, Visit
 from schoolgate_policy.model import Recorded
 from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_policy.technique_table import weight
@@ -33,10 +34,11 @@ _BLOCK = "block"
 class EventLog:
     """Folds and keeps events (the portal's side of the socket)."""
 
-    def __init__(self, office: Office, devices: Devices, alerting: Alerting) -> None:
+    def __init__(self, office: Office, devices: Devices, alerting: Alerting, probes: Probes) -> None:
         self._office = office
         self._devices = devices
         self._alerting = alerting
+        self._probes = probes
         self._fold = Fold()
         self._scores = Scores()
         self._done: list[Folded] = []  # replaced before they were written
@@ -64,6 +66,8 @@ class EventLog:
                 self._bells.append(one)
             elif type(one) is Fault:
                 self._counts.fault(_hour(one.at), one)
+            elif type(one) is Probed and not self._probes.take(one):
+                self.lost(1)
 
     def flush(self) -> int:
         """Write what has changed in one transaction; return how many rows that were.
@@ -76,15 +80,17 @@ class EventLog:
             self._restore()
         now = self._office.now()
         ended = self._scores.over(now.timestamp(), self._office.policy.circumvention)
-        changed = self._done + self._fold.changed()
-        if not (changed or self._counts or self._bells or self._reached or self._supervise or ended):
+        changed, probed = self._done + self._fold.changed(), self._probes.complete()
+        if not any((changed, self._counts, self._bells, self._reached, self._supervise, ended, probed)):
             return 0
         with self._office.write() as connection:
             rows = self._write(connection, now, changed)
+            self._probes.write(connection, probed)
             self._alerting.ended(connection, ended)
             for reached, network, _ in self._reached:
                 self._alerting.raised(connection, reached, network)
         self._supervise += [(reached, address) for reached, _, address in self._reached if reached.supervise]
+        self._probes.written(probed)
         for one in changed:
             one.changed = False
         self._done.clear()

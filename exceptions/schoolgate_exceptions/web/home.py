@@ -11,6 +11,7 @@ from schoolgate_exceptions.watch.devices import SEES_PUPILS
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.visit import Visit
 
+READS_CHECKS = (Role.DSL, Role.HEAD, Role.DEPUTY, Role.GOVERNOR, Role.OFFICER, Role.TECHNICIAN)
 READS_ACTIVITY = (*SEES_PUPILS, Role.GOVERNOR, Role.TECHNICIAN, Role.DPO)
 _AUDITORS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN)
 _REGISTRARS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
@@ -27,6 +28,12 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
         _REGISTRARS,
     ),
     ("/activity", "What the filter did", "Counts and pictures that name nobody; to print.", READS_ACTIVITY),
+    (
+        "/checks",
+        "Checks",
+        "Whether the filter does what it promises: tried each night, from each network.",
+        READS_CHECKS,
+    ),
     (
         "/attempts",
         "Attempts",

@@ -8,6 +8,7 @@ from schoolgate_exceptions.web import (
     asks,
     cases,
     certificate_page,
+    check_pages,
     home,
     lesson_pages,
     looking,
@@ -102,6 +103,12 @@ _OFFICE = (
         roles=watch_pages.LOOKERS,
     ),
     Route("/activity", "activity", watch_pages.activity, signed_in=True, roles=watch_pages.READERS),
+    Route("/checks", "checks", check_pages.checks, signed_in=True, roles=check_pages.READERS),
+    Route("/checks/export", "checks", check_pages.export, signed_in=True, roles=check_pages.READERS),
+    Route("/checks/{run}", "checks", check_pages.check, signed_in=True, roles=check_pages.READERS),
+    Route(
+        "/checks/{run}/export", "checks", check_pages.export_one, signed_in=True, roles=check_pages.READERS
+    ),
     Route(
         "/papers/report",
         "papers",
