@@ -31,7 +31,20 @@ from schoolgate_policy.technique_table import about, table
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
 
 FAULT_AREAS = frozenset(
-    {"dns", "proxy", "portal", "upstream", "policy", "record", "block_page", "events", "jobs", "other"}
+    {
+        "dns",
+        "proxy",
+        "portal",
+        "upstream",
+        "policy",
+        "record",
+        "block_page",
+        "events",
+        "jobs",
+        "rpz",
+        "centre",
+        "other",
+    }
 )
 EVENT_STAGES = ("sender", "receiver")
 RELOAD_RESULTS = ("accepted", "rejected")
@@ -88,6 +101,11 @@ class Metrics:
             "schoolgate_circumvention_attempts",
             "Known ways round the filter that were seen, each sighting.",
             ["technique", "kind", "network"],
+            registry=self.registry,
+        )
+        self._probed = Counter(
+            "schoolgate_probe_sightings",
+            "Ways round the filter that our own probe tried, each sighting; these count as nobody's attempts.",
             registry=self.registry,
         )
         self.events_dropped = Counter(
@@ -169,6 +187,10 @@ class Metrics:
         """Count one sighting of a way round the filter; an unknown one counts as `other`."""
         name = technique if technique in _TECHNIQUES else "other"
         self._attempts.labels(name, kind_of(name), network).inc()
+
+    def probed(self) -> None:
+        """Count one sighting of a way round the filter that our own probe tried."""
+        self._probed.inc()
 
     def fault(self, area: str) -> None:
         """Count one failure of ours; an unknown area counts as `other`."""

@@ -55,6 +55,46 @@ HEALTH = Board(
             ),
         ),
         (
+            "Checks",
+            (
+                stat(
+                    "Was everything as promised when it was last checked?",
+                    "The newest run of schoolgate probe; the portal's page of checks names what was not.",
+                    "1 - max(schoolgate_probe_failed)",
+                    words=FINE,
+                ),
+                stat(
+                    "When was the filter last checked?",
+                    "Each night; an alert fires after two days. Where it never was, since 1970.",
+                    "time() - max(schoolgate_probe_run_timestamp_seconds)",
+                    "s",
+                    steps=((GREEN, None), (AMBER, 86400), (RED, 2 * 86400)),
+                ),
+                stat(
+                    "When was each network last reached by a check?",
+                    "A network that a check cannot speak for is not checked, whatever the rest says.",
+                    "time() - max by (network) (schoolgate_probe_network_timestamp_seconds)",
+                    "s",
+                    legend="{{network}}",
+                    width=12,
+                    steps=((GREEN, None), (AMBER, 86400), (RED, 2 * 86400)),
+                ),
+                lines(
+                    "What did the checks come to?",
+                    "`broken`: not as promised; `unknown`: no answer that tells; `unreached`: cannot be tried from the box.",
+                    Query("sum by (network, result) (schoolgate_probe_checks)", "{{network}}: {{result}}"),
+                ),
+                bars(
+                    "Was the probe itself seen at work?",
+                    "Ways round the filter that came from the probe's own addresses. They count as nobody's attempts. Empty when no check was made.",
+                    Query(
+                        "sum by (part) (increase(schoolgate_probe_sightings_total[$__rate_interval])) > 0",
+                        "{{part}}",
+                    ),
+                ),
+            ),
+        ),
+        (
             "DNS",
             (
                 lines(
@@ -155,6 +195,27 @@ HEALTH = Board(
                     Query(
                         "sum by (problem) (increase(schoolgate_proxy_upstream_failures_total[$__rate_interval])) > 0",
                         "{{problem}}",
+                    ),
+                ),
+                bars(
+                    "Which connections pass unread because of pinned apps?",
+                    "Apps that trust only their maker's certificate; names are in the log. Empty when there are none.",
+                    Query(
+                        "sum by (network) (increase(schoolgate_proxy_pinned_connections_total[$__rate_interval])) > 0",
+                        "{{network}}: connections",
+                    ),
+                    Query(
+                        "sum by (network) (increase(schoolgate_proxy_pinned_names_total[$__rate_interval])) > 0",
+                        "{{network}}: new names",
+                    ),
+                ),
+                bars(
+                    "Do devices lack the school's certificate?",
+                    "Devices on which no opened connection has succeeded. Empty when all have it.",
+                    Query(
+                        "sum by (network) "
+                        "(increase(schoolgate_proxy_certificate_missing_total[$__rate_interval])) > 0",
+                        "{{network}}",
                     ),
                 ),
             ),

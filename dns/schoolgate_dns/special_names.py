@@ -73,6 +73,26 @@ _WPAD = Special(Kind.NXDOMAIN, "", Technique.WPAD)
 _DNSCRYPT = Special(Kind.NXDOMAIN, "", Technique.DNSCRYPT)
 
 
+# What the zones above end in: their last two labels, or the only one.
+_ENDS = frozenset(".".join(zone.split(".")[-2:]) for zone in _ZONES)
+
+
+def is_ordinary(labels: list[str]) -> bool:
+    """Whether a name of two labels or more is surely not special for A and AAAA; False: `special_name` knows."""
+    if labels[-1] in _ENDS or f"{labels[-2]}.{labels[-1]}" in _ENDS:
+        return False
+    return labels[0] != "wpad" and labels[1] != "dnscrypt-cert"
+
+
+def zones_for_others() -> tuple[str, ...]:
+    """Return the special names that another resolver of the school should answer as we do.
+
+    What is special to every resolver (localhost, private reverse zones) is left to it: it may hold zones of its own
+    there.
+    """
+    return tuple(name for name, one in _ZONES.items() if one.technique is not None or one.kind is Kind.PAGE)
+
+
 def special_name(host: str, qtype: int, local_zones: AbstractSet[str] = frozenset()) -> Special | None:
     """Return how `host` (lower-case text) is answered locally, or None where it is an ordinary name.
 

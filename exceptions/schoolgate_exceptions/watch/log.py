@@ -11,14 +11,16 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from schoolgate_exceptions.box_tables import boxes
 from schoolgate_exceptions.event_tables import alerts, bells, events
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.watch import writing
 from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_exceptions.watch.devices import Devices, Identified
 from schoolgate_exceptions.watch.folding import Fold, Folded, site_of
+from schoolgate_exceptions.watch.probes import Probes
 from schoolgate_exceptions.watch.scoring import Reached, Scores
-from schoolgate_policy.event import Bell, Event, Fault, Sighting, Visit
+from schoolgate_policy.event import Bell, Event, Fault, Probed, Sighting, Visit
 from schoolgate_policy.model import Recorded
 from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_policy.technique_table import weight
@@ -28,15 +30,17 @@ _SKEW = 300.0  # seconds by which a clock may be ahead
 _HOUR = 3600
 _KNOWN = frozenset(Technique)
 _BLOCK = "block"
+_NOT_THEIRS = frozenset({Technique.SPOOFED_SOURCE})  # whoever has the address did not send it
 
 
 class EventLog:
     """Folds and keeps events (the portal's side of the socket)."""
 
-    def __init__(self, office: Office, devices: Devices, alerting: Alerting) -> None:
+    def __init__(self, office: Office, devices: Devices, alerting: Alerting, probes: Probes) -> None:
         self._office = office
         self._devices = devices
         self._alerting = alerting
+        self._probes = probes
         self._fold = Fold()
         self._scores = Scores()
         self._done: list[Folded] = []  # replaced before they were written
@@ -46,6 +50,7 @@ class EventLog:
         self._supervise: list[tuple[Reached, str]] = []  # with the address
         self._number = 0
         self._ready = False
+        self._marks: dict[int, int] = {}  # by box: the sequence of its last events
         self.lost: Callable[[int], None] = lambda _: None
 
     def take(self, batch: Sequence[Event]) -> None:
@@ -64,6 +69,12 @@ class EventLog:
                 self._bells.append(one)
             elif type(one) is Fault:
                 self._counts.fault(_hour(one.at), one)
+            elif type(one) is Probed and not self._probes.take(one):
+                self.lost(1)
+
+    def mark(self, box: int, sequence: int) -> None:
+        """Have it written together with the events that a box's batch ends with this sequence."""
+        self._marks[box] = sequence
 
     def flush(self) -> int:
         """Write what has changed in one transaction; return how many rows that were.
@@ -76,19 +87,23 @@ class EventLog:
             self._restore()
         now = self._office.now()
         ended = self._scores.over(now.timestamp(), self._office.policy.circumvention)
-        changed = self._done + self._fold.changed()
-        if not (changed or self._counts or self._bells or self._reached or self._supervise or ended):
+        changed, probed = self._done + self._fold.changed(), self._probes.complete()
+        waiting = self._bells or self._reached or self._supervise or self._marks
+        if not (changed or self._counts or waiting or ended or probed):
             return 0
         with self._office.write() as connection:
             rows = self._write(connection, now, changed)
+            self._probes.write(connection, probed)
             self._alerting.ended(connection, ended)
             for reached, network, _ in self._reached:
                 self._alerting.raised(connection, reached, network)
         self._supervise += [(reached, address) for reached, _, address in self._reached if reached.supervise]
+        self._probes.written(probed)
         for one in changed:
             one.changed = False
         self._done.clear()
         self._bells.clear()
+        self._marks.clear()
         self._reached.clear()
         self._counts = writing.Counts()
         self._fold.close(now.timestamp())
@@ -135,7 +150,7 @@ class EventLog:
         if self._fold.full:
             self.lost(1)
             return
-        points = weight(technique) if technique else 0
+        points = weight(technique) if technique and technique not in _NOT_THEIRS else 0
         event = Folded(
             one.at, one.at, one.point, one.network, found.device, found.attribution, one.host, one.service,
             one.category, one.verdict, one.reason, one.source, technique, points, times,
@@ -166,6 +181,8 @@ class EventLog:
                 connection.execute(
                     bells.insert().values(at=at, point=bell.point, what=bell.what, name=bell.name[:64])
                 )
+            for box, sequence in self._marks.items():
+                connection.execute(boxes.update().where(boxes.c.number == box).values(sequence=sequence))
             self._devices.write(connection, now)
         except BaseException:
             for one in fresh:
