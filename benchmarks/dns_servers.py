@@ -111,6 +111,7 @@ def free_port() -> int:
 def write_configuration(folder: Path, names: list[str], port: int) -> None:
     """Write what every server needs below a folder."""
     fields = {"folder": folder, "port": port, "stub": STUB, "names": "names.txt"}
+    (folder / "port").write_text(str(port))
     (folder / "names.txt").write_text("\n".join(names) + "\n")
     (folder / "policy.yaml").write_text(POLICY.format(**fields))
     (folder / "schoolgate.toml").write_text(SETTINGS.format(**fields))
@@ -127,6 +128,8 @@ def write_configuration(folder: Path, names: list[str], port: int) -> None:
 def command(server: str, folder: Path) -> list[str]:
     """Return how a server is started."""
     match server:
+        case "floor":
+            return [f"{folder}/stub", "127.0.0.1", (folder / "port").read_text()]
         case "schoolgate":
             own = Path(sys.executable).with_name("schoolgate")
             return [

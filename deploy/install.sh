@@ -15,7 +15,7 @@ opt=/opt/schoolgate etc=/etc/schoolgate state=/var/lib/schoolgate backups=/var/b
 units=/etc/systemd/system
 services='schoolgate-dns.service schoolgate-proxy.service schoolgate-portal.service schoolgate-evidence.service
 schoolgate-firewall.service schoolgate-firewall-apply.path schoolgate-purge.timer schoolgate-backup.timer
-schoolgate-doctor.timer schoolgate.target'
+schoolgate-doctor.timer schoolgate-probe.timer schoolgate.target'
 interfaces='' portal_url='' changed=''
 
 main() {

@@ -234,6 +234,7 @@ def build_portal(around: Surroundings) -> Server:
     from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_box import box_metrics
     from schoolgate.metrics_portal import PortalMetrics
+    from schoolgate.metrics_probe import ProbeMetrics
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
 
@@ -259,7 +260,7 @@ def build_portal(around: Surroundings) -> Server:
     events = _event_receiver(around, service)
     centre = _centre(around, service, events)
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
-    jobs = JobRunner(service, metrics, around.recorder)
+    jobs = JobRunner(service, metrics, ProbeMetrics(around.metrics.registry, around.store), around.recorder)
     return _Portal(server, service, jobs, around.settings, lists, events, sign_on, centre)
 
 

@@ -6,6 +6,7 @@ it. Keys are never in it in clear: encrypted in `secrets.sealed`, or left out.
 
 import hashlib
 import json
+import mmap
 import os
 import tarfile
 import tempfile
@@ -26,6 +27,7 @@ FORMAT = 1
 MANIFEST, SEALED, DUMP = "manifest.json", "secrets.sealed", "database.pgdump"
 POLICY, SETTINGS, STATE = "policy.yaml", "schoolgate.toml", "state"
 _BESIDE = ("-wal", "-shm", "-journal")  # of SQLite, part of the copy already
+_KEY_SUFFIXES = frozenset((".key", ".p12", ".pfx"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,15 @@ def _files(state: Path) -> Iterator[Path]:
             continue
         if relative.parts[0] == ZONES:  # made anew from the policy
             continue
-        with path.open("rb") as stream:
-            start = stream.read(64)
-        if b"PRIVATE KEY" in start or start.startswith(b'key "'):  # whatever it is called
-            continue
-        yield path
+        if not _holds_a_key(path):  # whatever it is called
+            yield path
+
+
+def _holds_a_key(path: Path) -> bool:
+    """Whether a file has a private key in it, wherever in it; of what is not text its name tells."""
+    if path.suffix in _KEY_SUFFIXES:
+        return True
+    if path.suffix == ".db" or not path.stat().st_size:
+        return False
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"PRIVATE KEY-----") >= 0 or content[:5] == b'key "'

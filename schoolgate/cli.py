@@ -22,8 +22,10 @@ from schoolgate.commands import (
     firewall,
     history,
     lists,
+    papers,
     parts,
     policy,
+    probe,
     purge,
     requests,
     rpz,
@@ -61,7 +63,12 @@ app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
+app.command("report")(papers.report)
+app.command("evidence")(papers.evidence)
+app.command("limits")(papers.limits)
+app.command("annex")(papers.annex)
 app.command("doctor")(doctor.doctor)
+app.command("probe")(probe.probe)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from schoolgate.metrics_portal import PortalMetrics
+from schoolgate.metrics_probe import ProbeMetrics
 from schoolgate.record import MetricsRecorder
 from schoolgate_exceptions.jobs import Ran
 from schoolgate_exceptions.service import Service
@@ -17,8 +18,11 @@ _log = structlog.get_logger()
 class JobRunner:
     """Runs the jobs of a service every few seconds until it is stopped."""
 
-    def __init__(self, service: Service, metrics: PortalMetrics, recorder: MetricsRecorder) -> None:
+    def __init__(
+        self, service: Service, metrics: PortalMetrics, probes: ProbeMetrics, recorder: MetricsRecorder
+    ) -> None:
         self._service = service
+        self._probes = probes
         self._metrics = metrics
         self._recorder = recorder
         self._task: asyncio.Task[None] | None = None
@@ -50,6 +54,7 @@ class JobRunner:
         ran = self._service.jobs.run_due()
         try:
             self._metrics.queue(self._service.overviews.now())
+            self._probes.look(self._service.probes)
         except SchoolgateError as error:
             ran.append(Ran("overview", problem=error))
         return ran

@@ -103,6 +103,11 @@ class Metrics:
             ["technique", "kind", "network"],
             registry=self.registry,
         )
+        self._probed = Counter(
+            "schoolgate_probe_sightings",
+            "Ways round the filter that our own probe tried, each sighting; these count as nobody's attempts.",
+            registry=self.registry,
+        )
         self.events_dropped = Counter(
             "schoolgate_events_dropped",
             "Events lost on their way to the portal, where they were sent or where they were read.",
@@ -182,6 +187,10 @@ class Metrics:
         """Count one sighting of a way round the filter; an unknown one counts as `other`."""
         name = technique if technique in _TECHNIQUES else "other"
         self._attempts.labels(name, kind_of(name), network).inc()
+
+    def probed(self) -> None:
+        """Count one sighting of a way round the filter that our own probe tried."""
+        self._probed.inc()
 
     def fault(self, area: str) -> None:
         """Count one failure of ours; an unknown area counts as `other`."""

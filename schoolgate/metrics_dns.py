@@ -1,14 +1,42 @@
 """What the sinkhole counts (`schoolgate_dns.ports.DnsCounters`), as metrics."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Metric
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from schoolgate.metrics_live import Live, LiveMetrics, Values
 from schoolgate_dns.ports import CacheOutcome, Limit, Transport, UpstreamOutcome
 from schoolgate_dns.wire import Rcode
 
 _UPSTREAM_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)  # seconds
+
+
+class _Durations(Collector):
+    """A histogram that takes many alike at once: answers of an upstream come in batches."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self._name, self._documentation = name, documentation
+        self._counts = [0] * (len(_UPSTREAM_BUCKETS) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float, times: int) -> None:
+        self._counts[bisect_left(_UPSTREAM_BUCKETS, seconds)] += times
+        self._sum += seconds * times
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metric without its values."""
+        return [HistogramMetricFamily(self._name, self._documentation)]
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metric."""
+        bounds = [*map(floatToGoString, _UPSTREAM_BUCKETS), "+Inf"]
+        totals = list(zip(bounds, map(float, accumulate(self._counts)), strict=True))
+        yield HistogramMetricFamily(self._name, self._documentation, totals, self._sum)
 
 
 class UpstreamMetrics:
@@ -21,10 +49,10 @@ class UpstreamMetrics:
             ["outcome"],
             registry=registry,
         )
-        self._seconds = Histogram(
-            "schoolgate_dns_upstream_duration_seconds", "How long exchanges with upstream resolvers took.",
-            buckets=_UPSTREAM_BUCKETS, registry=registry,
-        )  # fmt: skip
+        self._seconds = _Durations(
+            "schoolgate_dns_upstream_duration_seconds", "How long exchanges with upstream resolvers took."
+        )
+        registry.register(self._seconds)
         self._forged = Counter(
             "schoolgate_dns_forged_answers",
             "Datagrams from an upstream's address that answer no question of ours.",
@@ -43,10 +71,10 @@ class UpstreamMetrics:
     def _states(self) -> Values:
         return [((str(number),), works) for number, works in enumerate(self._working(), 1)]
 
-    def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:
-        """Count one exchange with an upstream, which took `seconds`."""
-        self._outcomes[outcome].inc()
-        self._seconds.observe(seconds)
+    def upstream(self, outcome: UpstreamOutcome, seconds: float, times: int = 1) -> None:
+        """Count exchanges with an upstream, each of which took `seconds`."""
+        self._outcomes[outcome].inc(times)
+        self._seconds.observe(seconds, times)
 
     def forged(self) -> None:
         """Count one forged datagram."""

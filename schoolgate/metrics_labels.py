@@ -27,7 +27,7 @@ LABELS: dict[str, str] = {
     "stage": "where on its way: `sender` or `receiver`",
     "reason": "the step of the order of judgement: `rule`, `exception`, `locked` …",
     "refusal": "`unsigned`, `bad_key`, `bad_signature`, `bad_time`, `malformed`, `no_such_zone`, `not_served`, `busy`",
-    "result": "`accepted` or `rejected`; of jobs `done` or `failed`",
+    "result": "`accepted` or `rejected`; of jobs `done` or `failed`; of a probe `kept`, `broken`, `unknown`, `unreached`",
     "schedule": "schedules of policy.yaml",
     "standing": "`in_force` or `to_come`",
     "state": "where a request stands: `submitted`, `under_review`, `recommended`",

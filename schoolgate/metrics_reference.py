@@ -24,6 +24,7 @@ from schoolgate.metrics_labels import LABELS
 from schoolgate.metrics_live import LiveMetrics
 from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.metrics_portal import PortalMetrics
+from schoolgate.metrics_probe import ProbeMetrics
 from schoolgate.metrics_proxy import ProxyMetrics
 from schoolgate.metrics_rpz import RpzMetrics
 from schoolgate.record import MetricsRecorder
@@ -69,6 +70,7 @@ def registries(policy: Path) -> dict[str, CollectorRegistry]:
     certificate_metrics(found["proxy"], {})
     EventMetrics(made["portal"], MetricsRecorder(made["portal"]))
     PortalMetrics(found["portal"], source, _now)
+    ProbeMetrics(found["portal"], source)
     box_metrics(found["portal"], policy.parent)
     found[_RPZ] = _rpz(source)
     found[_BOX] = _box(source)

@@ -18,6 +18,7 @@ from schoolgate.logs import LineWriter
 from schoolgate.metrics import Metrics
 from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.policy_events import PolicyEvents, history_keeper
+from schoolgate.probe.addresses import own_addresses
 from schoolgate.record import MetricsRecorder
 from schoolgate.settings import Endpoint, Settings
 from schoolgate_policy.errors import SchoolgateError
@@ -26,6 +27,7 @@ from schoolgate_policy.ports import Clock
 from schoolgate_policy.store import PolicyStore
 
 _STOP_SECONDS = 6.0
+_KNOW_PROBES_SECONDS = 30.0
 _log = structlog.get_logger()
 
 
@@ -125,6 +127,7 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, store.reload))
         tasks = [
             asyncio.create_task(_follow(store, recorder, stop), name="policy"),
+            asyncio.create_task(_know_probes(around), name="probes"),
             asyncio.create_task(systemd.keep_alive(lambda: _status(store)), name="watchdog"),
         ]
         _announce(part, server, health, store)
@@ -197,6 +200,17 @@ async def _follow(store: PolicyStore, recorder: MetricsRecorder, stop: asyncio.E
         except Exception as error:  # noqa: BLE001 - the policy in force stays; watching is taken up again
             recorder.fault("policy", error)
             await asyncio.sleep(1)
+
+
+async def _know_probes(around: Surroundings) -> None:
+    """Know from which addresses our own probe speaks; a network may get one later."""
+    while True:
+        try:
+            policy, is_box = around.store.engine.policy, bool(around.settings.interfaces)
+            around.recorder.own = own_addresses(policy, is_box=is_box)
+        except Exception as error:  # noqa: BLE001 - the addresses known before stay
+            around.recorder.fault("record", error)
+        await asyncio.sleep(_KNOW_PROBES_SECONDS)
 
 
 async def _end(server: Server, health: HealthServer) -> None:

@@ -12,7 +12,7 @@ def endpoints(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Yield the setting and the address of everything that `schoolgate run` listens on."""
     yield from (("dns.listen", at) for at in settings.dns.listen)
     yield "proxy.explicit", settings.proxy.explicit
-    for port in settings.proxy.transparent.values():
+    for port in sorted(port for name in settings.proxy.transparent for port in settings.proxy.ports(name)):
         yield "proxy.transparent", Endpoint("0.0.0.0", port)  # noqa: S104 - redirected packets come to any address
     yield "portal.listen", settings.portal.listen
     if settings.portal.listen_tls:

@@ -22,10 +22,14 @@ class MetricsRecorder:
     def __init__(self, metrics: Metrics, events: EventSender | None = None) -> None:
         self._metrics = metrics
         self._events = events
+        # The addresses from which only our own probe speaks: what it tries is nobody's attempt, and no evidence.
+        self.own: frozenset[str] = frozenset()
 
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Record one verdict that was acted upon."""
         try:
+            if attempt.address in self.own:
+                return
             self._metrics.decision(attempt, decision)
             if self._events is not None:
                 self._events.decision(attempt, decision)
@@ -45,6 +49,8 @@ class MetricsRecorder:
     def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
         """Record verdicts that were acted upon again and again."""
         try:
+            if self.own:
+                batch = [one for one in batch if one[0] not in self.own]
             everything = self._events is not None and self._events.wants_everything
             tally, rows = _tally(batch, everything=everything)
             self._metrics.repeated(point, tally, rows)
@@ -70,6 +76,9 @@ class MetricsRecorder:
     def technique(self, technique: str, network: str, address: str, host: str) -> None:
         """Record that a known way round the filter was seen."""
         try:
+            if address in self.own:
+                self._metrics.probed()
+                return
             self._metrics.technique(technique, network)
             if self._events is not None:
                 self._events.technique(technique, network, address, host)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from schoolgate.ask_links import portal_url
+from schoolgate.box_facts import SettingsBox
 from schoolgate.credentials import secret_file
 from schoolgate.neighbours import neighbours
 from schoolgate.settings import Settings
@@ -27,17 +28,20 @@ def open_service(settings: Settings, policy: Path, source: PolicySource, clock: 
     """
     settings.state.mkdir(mode=0o750, parents=True, exist_ok=True)
     keys = load_keys(settings.state)
-    url = settings.database.url
-    if not url:
-        file = settings.state / DATABASE
-        file.touch(mode=0o640)
-        url = sqlite_url(file.absolute())
-    database = Database(url)
+    if not settings.database.url:
+        (settings.state / DATABASE).touch(mode=0o640)
+    database = Database(database_url(settings))
     database.migrate()
     config = Config(policy, settings.state, portal_url(settings), _mail_host(settings))
     service = build_service(config, database, source, clock, keys)
     service.sanctioning.neighbours = neighbours
+    service.papers.box = SettingsBox(settings)
     return service
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the records are kept."""
+    return settings.database.url or sqlite_url((settings.state / DATABASE).absolute())
 
 
 def announce_first_account(service: Service, settings: Settings, base: str) -> Path | None:

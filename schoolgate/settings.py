@@ -178,6 +178,23 @@ class ProxySettings(_Section):
     upstream_ca: Path | None = None
     workers: Workers = 1
 
+    def ports(self, network: str) -> tuple[int, ...]:
+        """Return the transparent ports of a network, one for each worker; none where it has none."""
+        first = self.transparent.get(network)
+        return tuple(range(first, first + self.workers)) if first else ()
+
+    @model_validator(mode="after")
+    def _workers_have_ports(self) -> "ProxySettings":
+        seen: dict[int, str] = {}
+        for network in self.transparent:
+            for port in self.ports(network):
+                if (other := seen.setdefault(port, network)) != network:
+                    what = f"port {port} is {other}'s already" + (
+                        f"; {self.workers} workers take as many ports" if self.workers > 1 else ""
+                    )
+                    raise ValueError(f"proxy.transparent.{network}: {what}")
+        return self
+
 
 class PortalSettings(_Section):
     """`[portal]`: the pages that people see."""
@@ -372,11 +389,17 @@ class Settings(_Section):
     def of_worker(self, part: Literal["dns", "proxy"], number: int) -> "Settings":
         """Return these settings as a worker of a part has them, the first being 1.
 
-        Each has metrics of its own, on a port ten higher than the one before.
+        Each has metrics of its own, on a port ten higher than the one before, and each worker of the proxy has a
+        transparent port of its own for each network, one higher than the one before: the firewall sends a client to
+        the same worker every time.
         """
         host, port = getattr(self.metrics, part)
         at = Endpoint(host, port + 10 * (number - 1) if port else 0)
-        return self.model_copy(update={"metrics": self.metrics.model_copy(update={part: at})})
+        fresh = self.model_copy(update={"metrics": self.metrics.model_copy(update={part: at})})
+        if part == "dns":
+            return fresh
+        own = {name: first + number - 1 if first else 0 for name, first in self.proxy.transparent.items()}
+        return fresh.model_copy(update={"proxy": self.proxy.model_copy(update={"transparent": own})})
 
     @model_validator(mode="after")
     def _no_port_twice(self) -> "Settings":

@@ -55,6 +55,46 @@ HEALTH = Board(
             ),
         ),
         (
+            "Checks",
+            (
+                stat(
+                    "Was everything as promised when it was last checked?",
+                    "The newest run of schoolgate probe; the portal's page of checks names what was not.",
+                    "1 - max(schoolgate_probe_failed)",
+                    words=FINE,
+                ),
+                stat(
+                    "When was the filter last checked?",
+                    "Each night; an alert fires after two days. Where it never was, since 1970.",
+                    "time() - max(schoolgate_probe_run_timestamp_seconds)",
+                    "s",
+                    steps=((GREEN, None), (AMBER, 86400), (RED, 2 * 86400)),
+                ),
+                stat(
+                    "When was each network last reached by a check?",
+                    "A network that a check cannot speak for is not checked, whatever the rest says.",
+                    "time() - max by (network) (schoolgate_probe_network_timestamp_seconds)",
+                    "s",
+                    legend="{{network}}",
+                    width=12,
+                    steps=((GREEN, None), (AMBER, 86400), (RED, 2 * 86400)),
+                ),
+                lines(
+                    "What did the checks come to?",
+                    "`broken`: not as promised; `unknown`: no answer that tells; `unreached`: cannot be tried from the box.",
+                    Query("sum by (network, result) (schoolgate_probe_checks)", "{{network}}: {{result}}"),
+                ),
+                bars(
+                    "Was the probe itself seen at work?",
+                    "Ways round the filter that came from the probe's own addresses. They count as nobody's attempts. Empty when no check was made.",
+                    Query(
+                        "sum by (part) (increase(schoolgate_probe_sightings_total[$__rate_interval])) > 0",
+                        "{{part}}",
+                    ),
+                ),
+            ),
+        ),
+        (
             "DNS",
             (
                 lines(
@@ -156,6 +196,93 @@ HEALTH = Board(
                         "sum by (problem) (increase(schoolgate_proxy_upstream_failures_total[$__rate_interval])) > 0",
                         "{{problem}}",
                     ),
+                ),
+                bars(
+                    "Which connections pass unread because of pinned apps?",
+                    "Apps that trust only their maker's certificate; names are in the log. Empty when there are none.",
+                    Query(
+                        "sum by (network) (increase(schoolgate_proxy_pinned_connections_total[$__rate_interval])) > 0",
+                        "{{network}}: connections",
+                    ),
+                    Query(
+                        "sum by (network) (increase(schoolgate_proxy_pinned_names_total[$__rate_interval])) > 0",
+                        "{{network}}: new names",
+                    ),
+                ),
+                bars(
+                    "Do devices lack the school's certificate?",
+                    "Devices on which no opened connection has succeeded. Empty when all have it.",
+                    Query(
+                        "sum by (network) "
+                        "(increase(schoolgate_proxy_certificate_missing_total[$__rate_interval])) > 0",
+                        "{{network}}",
+                    ),
+                ),
+            ),
+        ),
+        (
+            "Beyond this box",
+            (
+                stat(
+                    "How long ago did the centre answer?",
+                    "On a box that a centre looks after. Without it the last good policy stays in force.",
+                    "time() - max(schoolgate_box_centre_timestamp_seconds)",
+                    "s",
+                    steps=((GREEN, None), (AMBER, 600), (RED, 86400)),
+                ),
+                stat(
+                    "Which version of the signed policy is here?",
+                    "The number that the centre gave it.",
+                    "max(schoolgate_box_policy_version)",
+                ),
+                bars(
+                    "What comes of asking the centre?",
+                    "`same` and `new` are ordinary; `refused`: what it sent was not signed as it must be.",
+                    Query(
+                        "sum by (look) (increase(schoolgate_box_looks_total[$__rate_interval])) > 0",
+                        "{{look}}",
+                    ),
+                ),
+                lines(
+                    "Do events reach the centre?",
+                    "Datagrams that it has written each second, and those that wait here for it.",
+                    Query("sum(rate(schoolgate_box_sent_datagrams_total[5m]))", "written, a second"),
+                    Query("sum(schoolgate_box_waiting_datagrams)", "waiting"),
+                ),
+                bars(
+                    "Do other resolvers fetch their zones?",
+                    "Requests for response policy zones that were answered, and those that were turned away.",
+                    Query(
+                        "sum by (transfer) (increase(schoolgate_rpz_transfers_total[$__rate_interval])) > 0",
+                        "{{transfer}}",
+                    ),
+                    Query(
+                        "sum by (refusal) (increase(schoolgate_rpz_refused_total[$__rate_interval])) > 0",
+                        "turned away: {{refusal}}",
+                    ),
+                ),
+                bars(
+                    "Are other resolvers told of changes?",
+                    "New versions of zones, and notices by whether the resolver answered.",
+                    Query(
+                        "sum(increase(schoolgate_rpz_versions_total[$__rate_interval])) > 0", "new versions"
+                    ),
+                    Query(
+                        "sum by (heard) (increase(schoolgate_rpz_notices_total[$__rate_interval])) > 0",
+                        "notice heard: {{heard}}",
+                    ),
+                ),
+                stat(
+                    "How many resolvers have not heard of the newest zone?",
+                    "They serve an older one until they ask by themselves.",
+                    "sum(schoolgate_rpz_secondaries_behind)",
+                    steps=((GREEN, None), (RED, 1)),
+                ),
+                stat(
+                    "How long does it take to work out the zones?",
+                    "The last time.",
+                    "max(schoolgate_rpz_publish_duration_seconds)",
+                    "s",
                 ),
             ),
         ),

@@ -64,6 +64,14 @@ class Admission:
         exceeded = self._exceeded(query, asker, proven=proven)
         return self._turn_away(query, asker, exceeded) if exceeded else query
 
+    def is_quiet(self, address: str, view: PolicyView, now: float) -> bool:
+        """Whether a client is one of ours that has not reached its limit; counts nothing."""
+        return view.serves(address) and self._clients.has_room(address, now)
+
+    def admits(self, address: str, now: float) -> bool:
+        """Count a question over UDP that nobody has asked before; False: it goes beyond the client's limit."""
+        return self._clients.allows(address, now)
+
     def charge(self, address: str, times: int, most_alike: int) -> bool:
         """Count what the fast path answered a client in the last second; whether it may answer that client on.
 

@@ -3,9 +3,7 @@
 Nothing here depends on who asks or on the policy: that is applied after the cache, on each answer given.
 """
 
-import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from schoolgate_dns.config import DnsConfig
@@ -34,22 +32,6 @@ from schoolgate_dns.wire import (
 _TTL = struct.Struct("!I")
 _EDE = 15  # option code, RFC 8914
 _SOA_TAIL = 20  # serial, refresh, retry, expire, minimum
-
-_COUNTS = struct.Struct("!HHHHH")
-_MOST_PLAIN = 32  # records
-_ADDRESS_AT = 12  # octets of a record before its data, where its owner is a pointer
-_NO_OPT = frozenset({b"", b"\0\0\x29\x04\xd0\0\0\0\0\0\0"})  # the latter is what most send
-_NO_OPTIONS = re.compile(rb"\0\0\x29..\0\0..\0\0", re.DOTALL)  # any size, version 0, no extended code
-# The first octets of addresses among which there are private ones; a second look is taken at all of these.
-_MAYBE_PRIVATE = frozenset({0, 10, 100, 127, 169, 172, 192, 255})
-# Type and class to octets of an address, and whether its first two show that it is public.
-_PUBLIC: dict[bytes, tuple[int, Callable[[int, int], bool]]] = {
-    QUESTION_TAIL.pack(Qtype.A, IN): (4, lambda first, _: first not in _MAYBE_PRIVATE),
-    QUESTION_TAIL.pack(Qtype.AAAA, IN): (
-        16,
-        lambda first, second: first >> 5 == 1 and (first, second) != (0x20, 0x02),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,34 +83,6 @@ def digest(message: bytes, config: DnsConfig, *, own_zone: bool = False) -> Answ
         vetting.rebinding,
         _denial(steady, kept) if rcode == Rcode.NXDOMAIN else b"",
     )
-
-
-def digest_plain(message: bytes, question: bytes, config: DnsConfig) -> Answer | None:
-    """Digest the answer that most answers are: public addresses of the very name and type asked for, maybe an OPT.
-
-    `question` is the question that the message repeats, as it has been found to do. None: not that simple.
-    """
-    flags, _, answers, authorities, additionals = _COUNTS.unpack_from(message, 2)
-    public = _PUBLIC.get(question[-QUESTION_TAIL.size :])
-    if public is None or flags & 0xF or authorities or additionals > 1 or not 0 < answers <= _MOST_PLAIN:
-        return None
-    size, is_public = public
-    body_at = HEADER.size + len(question)
-    end = body_at + answers * (_ADDRESS_AT + size)
-    opt = message[end:]
-    if bool(opt) != bool(additionals) or not (opt in _NO_OPT or _NO_OPTIONS.fullmatch(opt)):
-        return None
-    lifetime, ttls = config.cache_seconds, []
-    kind = b"\xc0\x0c" + question[-QUESTION_TAIL.size :]
-    for at in range(body_at, end, _ADDRESS_AT + size):
-        ttl = int.from_bytes(message[at + 6 : at + 10])
-        alike = message.startswith(kind, at) and message[at + 10 : at + 12] == size.to_bytes(2)
-        if not alike or ttl >= 0x80000000 or not is_public(message[at + 12], message[at + 13]):
-            return None
-        ttls.append((at + 6 - body_at, ttl))
-        lifetime = min(lifetime, ttl)
-    authenticated = config.trust_ad and bool(flags & AD)
-    return Answer(0, Body(message[body_at:end], answers), tuple(ttls), lifetime, (), authenticated)
 
 
 def _question_end(message: bytes) -> int:

@@ -1,7 +1,10 @@
 """A client's question in our own words, and what an answer to it must repeat (RFC 5452)."""
 
-import secrets
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
 
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import OUR_UDP_SIZE
@@ -9,6 +12,9 @@ from schoolgate_dns.wire import AD, CD, DO, HEADER, IN, QR, QUESTION_TAIL, RD, R
 
 _PADDING = 12  # option code, RFC 7830
 _BLOCK = 128  # RFC 8467 section 4.1: queries over TLS are padded to multiples of this
+
+# A message that asks, but for id and name: what follows each of them (`asked_in`), and the OPT record.
+type Around = tuple[bytes, bytes, bytes]
 
 # The bit that makes a small letter a capital one, for octets that are small letters.
 _CASE_BIT = bytes(0x20 if 0x61 <= octet <= 0x7A else 0 for octet in range(256))
@@ -51,17 +57,27 @@ def ask(query: Query, *, edns: bool = True, padded: bool = False) -> Asking:
 
     `padded` hides the length of the name from whoever watches an encrypted connection.
     """
-    noise = secrets.token_bytes(len(query.name) + 2)
-    ident = noise[:2]
-    question = _random_case(query.name, noise[2:]) + QUESTION_TAIL.pack(query.qtype, IN)
-    flags = RD | AD | (CD if query.checking_disabled else 0)
-    opt = b""
-    if edns:
-        options = _padding(HEADER.size + len(question) + 1 + RECORD.size) if padded else b""
-        ttl = DO if query.dnssec_ok else 0
-        opt = b"\0" + RECORD.pack(Qtype.OPT, OUR_UDP_SIZE, ttl, len(options)) + options
-    header = ident + HEADER.pack(0, flags, 1, 0, 0, int(edns))[2:]
-    return Asking(header + question + opt, ident, question)
+    head, tail, opt = asked_in(query)
+    ident = os.urandom(2)
+    question = random_case([query.name])[0] + tail
+    if not edns:
+        head, opt = head[:-1] + b"\0", b""
+    elif padded:
+        options = _padding(HEADER.size + len(question) + len(opt))
+        opt = opt[:-2] + len(options).to_bytes(2) + options
+    return Asking(ident + head + question + opt, ident, question)
+
+
+def asked_in(query: Query) -> Around:
+    """Return what stands around id and name in the message that asks a question."""
+    return _around(query.qtype, CD if query.checking_disabled else 0, DO if query.dnssec_ok else 0)
+
+
+@lru_cache(maxsize=1024)
+def _around(qtype: int, cd: int, do: int) -> Around:
+    head = HEADER.pack(0, RD | AD | cd, 1, 0, 0, 1)[2:]
+    opt = b"\0" + RECORD.pack(Qtype.OPT, OUR_UDP_SIZE, do, 0)
+    return head, QUESTION_TAIL.pack(qtype, IN), opt
 
 
 def _padding(size: int) -> bytes:
@@ -69,7 +85,10 @@ def _padding(size: int) -> bytes:
     return QUESTION_TAIL.pack(_PADDING, missing) + bytes(missing)
 
 
-def _random_case(name: bytes, noise: bytes) -> bytes:
-    """Return the name with each letter in random case: 0x20 is the one bit that tells them apart."""
-    turned = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(noise)
-    return (int.from_bytes(name) ^ turned).to_bytes(len(name))
+def random_case(names: Sequence[bytes]) -> list[bytes]:
+    """Return names in lower case with each letter in random case: 0x20 is the one bit that tells them apart."""
+    together = b"".join(names)
+    turned = int.from_bytes(together.translate(_CASE_BIT)) & int.from_bytes(os.urandom(len(together)))
+    spelt = (int.from_bytes(together) ^ turned).to_bytes(len(together))
+    ends = list(accumulate(map(len, names)))
+    return [spelt[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -1,14 +1,16 @@
 """A bounded memory of upstream's truth; it never knows who asked.
 
 Answers are kept in one piece of bytes each: as the objects they are made of, fifty thousand would take 45 MB, like
-this they take 15.
+this they take 15. Plain answers, which most are, are shorter still, and made without an `Answer` in between.
 """
 
 import marshal
+import struct
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from schoolgate_dns.answer import Answer, denied_below
+from schoolgate_dns.plain import Plain, ttls_of
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import Body, Ede
 
@@ -16,6 +18,8 @@ type Key = bytes  # name in lower-case wire form, type, and whether DNSSEC is wa
 
 _ENTRY_OVERHEAD = 220  # octets of memory around one answer and its key, roughly
 _FLAGS = (b"\0", b"\1", b"\2", b"\3")
+_PLAIN = struct.Struct("=cBII")  # a mark that marshal never begins with, records, stored, lifetime
+_MARK = b"\0"
 _BELOW = (b"\xff\xff\0", b"\xff\xff\2")  # in place of type and flags: what is said of all names below a name
 
 
@@ -46,11 +50,11 @@ class Cache:
         self._limit = entries
         self._room = octets
         self._stale_seconds = stale_seconds
-        self._entries: OrderedDict[Key, bytes] = OrderedDict()
+        self.entries: OrderedDict[Key, bytes] = OrderedDict()
         self._denials = 0  # entries that speak of names below
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def get(self, query: Query, now: int) -> Found | None:
         """Return what is known about the question, fresh before stale."""
@@ -74,7 +78,7 @@ class Cache:
         return None
 
     def _look(self, key: Key, now: int) -> Found | None:
-        packed = self._entries.get(key)
+        packed = self.entries.get(key)
         if packed is None:
             return None
         stored, answer = _unpack(packed)
@@ -82,8 +86,26 @@ class Cache:
         if now >= expires + self._stale_seconds:
             self._forget(key)
             return None
-        self._entries.move_to_end(key)
+        self.entries.move_to_end(key)
         return Found(answer, stored, now - stored, now >= expires)
+
+    def denies(self, name: bytes) -> bool:
+        """Whether something may be remembered of all names below one above this name (wire form, lower case)."""
+        if not self._denials:
+            return False
+        entries = self.entries
+        while len(name) > 1:
+            if name + _BELOW[0] in entries or name + _BELOW[1] in entries:
+                return True
+            name = name[name[0] + 1 :]
+        return False
+
+    def put_plain(self, key: Key, plain: Plain, lifetime: int, now: int) -> None:
+        """Remember a plain answer, nobody having vouched for it, for a lifetime."""
+        if lifetime > 0:
+            data, count, _, _ = plain
+            self._keep(key, _PLAIN.pack(_MARK, count, now, lifetime) + data)
+            self._shrink()
 
     def put(self, query: Query, answer: Answer, now: int) -> None:
         """Remember an answer for its lifetime; one without a lifetime is not kept."""
@@ -92,24 +114,27 @@ class Cache:
         self._store(key_of(query), answer, now)
         if answer.denial and not query.dnssec_ok:
             self._store(query.name + _BELOW[query.checking_disabled], denied_below(answer), now)
-        while self._entries and (self._room < 0 or len(self._entries) > self._limit):
-            self._forget(next(iter(self._entries)))
+        self._shrink()
+
+    def _shrink(self) -> None:
+        while len(self.entries) > self._limit or (self._room < 0 and self.entries):
+            self._forget(next(iter(self.entries)))
 
     def _store(self, key: Key, answer: Answer, now: int) -> None:
-        self._forget(key)
-        packed = self._entries[key] = _pack(now, answer)
-        self._room -= _size(key, packed)
+        self._keep(key, _pack(now, answer))
+
+    def _keep(self, key: Key, packed: bytes) -> None:
+        if key in self.entries:
+            self._forget(key)
+        self.entries[key] = packed
+        self._room -= len(key) + len(packed) + _ENTRY_OVERHEAD
         self._denials += key.endswith(_BELOW)
 
     def _forget(self, key: Key) -> None:
-        packed = self._entries.pop(key, None)
+        packed = self.entries.pop(key, None)
         if packed is not None:
-            self._room += _size(key, packed)
+            self._room += len(key) + len(packed) + _ENTRY_OVERHEAD
             self._denials -= key.endswith(_BELOW)
-
-
-def _size(key: Key, packed: bytes) -> int:
-    return len(key) + len(packed) + _ENTRY_OVERHEAD
 
 
 def _pack(stored: int, answer: Answer) -> bytes:
@@ -124,6 +149,10 @@ def _pack(stored: int, answer: Answer) -> bytes:
 
 
 def _unpack(packed: bytes) -> tuple[int, Answer]:
+    if packed.startswith(_MARK):
+        _, count, stored, lifetime = _PLAIN.unpack_from(packed)
+        data = packed[_PLAIN.size :]
+        return stored, Answer(0, Body(data, count), ttls_of(data, count), lifetime)
     (
         stored,
         rcode,

@@ -11,7 +11,8 @@ Invariants, in the order in which they are easiest to break:
 4. `kept` holds an answer for as long as it is the same but for TTLs: while the cache's answer is fresh, and until a
    decision's edge comes so near that it cuts TTLs. TTLs are counted down as `answer.render` does.
 5. Another engine, or a wall clock that steps back, empties everything.
-6. What is given is counted: each client's lane notes it, and once a second the notes go to recorder and counters.
+6. What is given is counted: each client's lane notes it, and once a second the notes go to the counters, and to the
+   recorder; in a rush to the recorder every few seconds only, as who blocks many names writes a row for each.
 7. All tables are bounded: lanes, `kept` answers, and the arena in which `hot` answers lie.
 """
 
@@ -37,6 +38,8 @@ from schoolgate_policy.ports import Clock, PolicySource
 _ARENA = 4 * 1024 * 1024  # octets of answers given in one second; what is more is made slowly
 _RESERVE = 64 * 1232  # octets that one batch may need
 _MOST_LANES = 8_192
+_FEW, _MANY = 1_000, 50_000  # notes that are handed in at once; notes that are kept at most
+_RUSH = 5  # seconds for which more than a few notes are kept together
 _LONGEST_KEY = 254  # octets behind the id of a question that is worth keeping
 _TTL = struct.Struct("!I")
 _HEAD = 10  # octets of a header behind its id
@@ -44,7 +47,7 @@ _TC = 0x02  # in the first octet behind the id
 _RCODES = {rcode.value: rcode.name for rcode in Rcode}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Told:
     """What to note when an answer is given again."""
 
@@ -136,6 +139,8 @@ class FastPath:
         self._base = address_of(self._arena)
         self._used = 0
         self._spilt: list[bytearray] = []
+        self._notes: dict[tuple[str, _Told], int] = {}  # client's address, and what it was told so often
+        self._handed_in = 0  # second
 
     def tick(self) -> None:
         """Forget what is no longer so; to be called before each batch, after it was received."""
@@ -154,7 +159,7 @@ class FastPath:
         self._engine, self._wall, self._second = engine, wall, second
 
     def settle(self) -> None:
-        """Hand in the notes of what was given, and end the second: `hot` is empty afterwards."""
+        """Count what was given, hand in the notes unless there is a rush, and end the second: `hot` is empty afterwards."""
         for client, (_, _, lane) in list(self.lanes.items()):
             if lane.given and not self._note(lane):
                 self.close(client)
@@ -165,24 +170,35 @@ class FastPath:
         self._told.clear()
         self._spilt.clear()
         self._used = 0
+        waited = self._lookup.second() - self._handed_in
+        if len(self._notes) <= _FEW or len(self._notes) >= _MANY or waited >= _RUSH:
+            self.hand_in()
+
+    def hand_in(self) -> None:
+        """Give the recorder the notes that are kept."""
+        self._handed_in = self._lookup.second()
+        if self._notes:
+            batch = [(address, told.decision, times) for (address, told), times in self._notes.items()]
+            self._notes.clear()
+            self._recorder.repeated(Point.DNS, batch)
 
     def _note(self, lane: Lane) -> bool:
-        """Hand in what a client was given this second; return whether it may go on like that."""
+        """Count and note what a client was given this second; return whether it may go on like that."""
         rcodes: Counter[tuple[str, bool]] = Counter()
-        batch: list[tuple[str, Decision, int]] = []
-        alike = 0
+        notes, address = self._notes, lane.address
+        alike = total = 0
         for given, times in Counter(lane.given).items():
             told = self._told[given]
             rcodes[told.rcode, told.cached] += times
-            batch.append((lane.address, told.decision, times))
+            notes[address, told] = notes.get((address, told), 0) + times
+            total += times
             alike = max(alike, times)
         lane.given.clear()
         for (rcode, cached), times in rcodes.items():
             self._counters.query(Transport.UDP, rcode, times)
             if cached:
                 self._counters.cache(CacheOutcome.HIT, times)
-        self._recorder.repeated(Point.DNS, batch)
-        return self._resolver.admission.charge(lane.address, sum(each for _, _, each in batch), alike)
+        return self._resolver.admission.charge(address, total, alike)
 
     def close(self, client: bytes) -> None:
         """Let the resolver answer a client for a second: it asks more than a client may, and limits are kept there."""

@@ -17,6 +17,10 @@ class RateLimit:
         self._step = 1 / per_second if per_second else 0.0
         self._due: dict[Hashable, float] = {}
 
+    def has_room(self, key: Hashable, now: float) -> bool:
+        """Whether an event would be allowed; counts nothing."""
+        return not self._step or self._due.get(key, now) - now <= _BURST_SECONDS
+
     def allows(self, key: Hashable, now: float) -> bool:
         """Count one event at `now` (monotonic seconds); events beyond the rate are not counted."""
         if not self._step:

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from schoolgate_dns.answer import Answer, digest, digest_plain
+from schoolgate_dns.answer import Answer, digest
 from schoolgate_dns.cache import Cache, Found, Key, key_of
 from schoolgate_dns.config import DnsConfig
+from schoolgate_dns.plain import Plain, digest_plain
 from schoolgate_dns.ports import CacheOutcome, DnsCounters
 from schoolgate_dns.query import Query
 from schoolgate_dns.reply import Body, Ede, EdeCode
@@ -69,6 +70,19 @@ class Lookup:
         To be called only where `remembered` has just been.
         """
         return self._unknown is not query or key_of(query) in self._asking
+
+    def unheard_of(self, key: Key, name: bytes) -> bool:
+        """Whether nothing at all is known of a question, by its key and name, and nobody asks it the long way."""
+        return not (
+            key in self._cache.entries
+            or key in self._failures.entries
+            or key in self._asking
+            or self._cache.denies(name)
+        )
+
+    def keep_plain(self, key: Key, plain: Plain) -> None:
+        """Remember a plain answer."""
+        self._cache.put_plain(key, plain, min(plain[2], self._config.cache_seconds), self.second())
 
     def begin(self, key: Key, begun: Begun) -> None:
         """Take note of what came of asking by the short way; whoever waits will ask `find` at once."""

@@ -44,8 +44,8 @@ class Limit(StrEnum):
 class UpstreamCounters(Protocol):
     """Counts what comes of asking other resolvers; every method must return at once and never raise."""
 
-    def upstream(self, outcome: UpstreamOutcome, seconds: float) -> None:
-        """Count one exchange with one upstream, and how long it took."""
+    def upstream(self, outcome: UpstreamOutcome, seconds: float, times: int = 1) -> None:
+        """Count exchanges with one upstream, and how long each took."""
         ...
 
     def forged(self) -> None:
@@ -79,6 +79,6 @@ class DnsRecorder(Recorder, Protocol):
     def repeated(self, point: Point, batch: Sequence[tuple[str, Decision, int]]) -> None:
         """Record verdicts that were acted upon again and again: client's address, decision, how many times.
 
-        All fell within a second or two before the call; the host is the decision's.
+        All fell within the few seconds before the call; the host is the decision's.
         """
         ...

@@ -1,36 +1,72 @@
 """The short way to upstream: one plain question over UDP, one good answer; everything else takes the long way.
 
-Questions that arrive together leave together through one fresh socket, which has one random port (RFC 5452); at the
-rate of an ordinary school that is a port for every question. An answer must come from the upstream's address and
-repeat id, name, type and letter case. What is truncated, refused, late, forged or otherwise odd is not dealt with
-here: whoever waits is told None, and asks `Lookup`, which knows what to do.
+Questions that arrive together leave together, in one system call, through one fresh socket, which has one random port
+(RFC 5452); at the rate of an ordinary school that is a port for every question (ADR 23). An answer must come from the
+upstream's address and repeat id, name, type and letter case. What is truncated, refused, late, forged or otherwise odd
+is not dealt with here: whoever waits is told None, and asks `Lookup`, which knows what to do.
+
+Invariants:
+
+1. A key (`cache.key_of`) is asked once: everybody who wants it waits in `_waiting` under it, and is told exactly once.
+2. `Lookup.waiting` counts who waits here, so that the limit on questions in flight holds for both ways together.
+3. A flight ends when all its questions are answered, when its time is over, when its socket fails, or when forgeries
+   come; whoever still waits then takes the long way.
+4. Who waits with a `Ticket` is answered in bytes by the desk that gave it out, if the answer is `Plain`; everybody else
+   gets a `Found`.
 """
 
 import asyncio
+import os
+import selectors
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from schoolgate_dns.answer import Answer
-from schoolgate_dns.asking import Asking, ask
+from schoolgate_dns.asking import Around, Asking, asked_in, random_case
 from schoolgate_dns.cache import Found, Key, key_of
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.lookup import Lookup
+from schoolgate_dns.plain import Plain, answer_of, head, read_plain
 from schoolgate_dns.ports import CacheOutcome, DnsCounters
-from schoolgate_dns.query import Query
+from schoolgate_dns.query import Query, read_query
 from schoolgate_dns.upstream import Begun, Server, Upstreams
-from schoolgate_dns.wire import Qtype
+from schoolgate_dns.volley import Volley
+from schoolgate_dns.wire import AD, HEADER, Qtype
 from schoolgate_policy.ports import Recorder
 
 _TYPES = frozenset({Qtype.A, Qtype.AAAA, Qtype.HTTPS})
 _FORGERIES = 20  # wrong datagrams on one socket, after which nothing that comes there is believed
-_LARGEST = 4096
 _GOOD = frozenset({0x00, 0x03})  # NOERROR, NXDOMAIN
 _QR_OPCODE_TC = 0b11111010
 _QR = 0x80
 
+# The desk that gave it out; the client's message; the rest is the desk's own business.
+type Ticket = tuple["Desk", bytes, *tuple[Any, ...]]
 type Done = Callable[[Found | None], None]
+
+
+class Desk(Protocol):
+    """Somebody who gives out tickets."""
+
+    def answer(self, ticket: Ticket, plain: Plain) -> None:
+        """Answer whoever holds a ticket, and count it."""
+        ...
+
+    def resume(self, ticket: Ticket, query: Query, found: Found | None) -> None:
+        """Have a ticket's holder answered by the resolver."""
+        ...
+
+    def flush(self) -> None:
+        """Send the answers made since the last time."""
+        ...
+
+
+# What is to be asked: a name in lower case, what stands around it (`asking.asked_in`), the key under which somebody
+# waits, and who asked first: the question, or the message it stands in.
+type Question = tuple[bytes, Around, Key, Query | bytes]
 
 
 class _Flight:
@@ -43,7 +79,12 @@ class _Flight:
         self.server = server
         self.sent = sent
         self.forged = 0
-        self.questions: dict[bytes, tuple[Asking, Query, Key]] = {}
+        self.questions: dict[bytes, tuple[bytes, Question]] = {}  # by id: as spelt, and as meant
+
+    def asking(self, ident: bytes) -> Asking:
+        """Return one of the questions in the form that the long way takes."""
+        spelt, (_, (head, _, opt), _, _) = self.questions[ident]
+        return Asking(ident + head + spelt + opt, ident, spelt)
 
 
 class QuickLookup:
@@ -62,10 +103,13 @@ class QuickLookup:
         self._upstreams = upstreams
         self._counters = counters
         self._recorder = recorder
-        self._waiting: dict[Key, list[Done]] = {}
-        self._queues: dict[Server, list[tuple[Query, Key]]] = {}
+        self._waiting: dict[Key, list[Done | Ticket]] = {}
+        self._queues: dict[Server, list[Question]] = {}
         self._flights: deque[_Flight] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._volley = Volley()
+        self._selector: selectors.BaseSelector | None = None  # of all flights: the loop sees only this one
+        self.desks: list[Desk] = []
 
     def take(self, query: Query, done: Done) -> bool:
         """Take a question, and later call `done` once; False where it must go the long way from the start."""
@@ -80,9 +124,26 @@ class QuickLookup:
             if server is None:
                 return False
             self._waiting[key] = [done]
-            self._queues.setdefault(server, []).append((query, key))
+            self._queues.setdefault(server, []).append((query.name, asked_in(query), key, query))
         self._lookup.waiting += 1
         return True
+
+    def server(self) -> Server | None:
+        """Return the upstream that names of nobody's own are asked of now; None where that must go the long way."""
+        return self._upstreams.quick("")
+
+    def is_asking(self, key: Key) -> bool:
+        """Whether somebody waits for a question already."""
+        return key in self._waiting
+
+    def enlist(self, server: Server, question: Question, ticket: Ticket) -> None:
+        """Take a question for which nobody waits yet."""
+        self._waiting[question[2]] = [ticket]
+        self._lookup.waiting += 1
+        queue = self._queues.get(server)
+        if queue is None:
+            queue = self._queues[server] = []
+        queue.append(question)
 
     def flush(self) -> None:
         """Send the questions taken since the last time."""
@@ -93,85 +154,124 @@ class QuickLookup:
             try:
                 self._flights.append(self._launch(server, queue))
             except OSError:
-                self._long_way([key for _, key in queue])
+                self._long_way([key for _, _, key, _ in queue])
         if self._timer is None and self._flights:
             self._timer = asyncio.get_running_loop().call_later(self._config.quick_timeout, self._late)
 
-    def _launch(self, server: Server, queue: list[tuple[Query, Key]]) -> _Flight:
+    def _launch(self, server: Server, queue: list[Question]) -> _Flight:
         upstream = server.upstream
         family = socket.AF_INET6 if ":" in upstream.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.connect(
-                (upstream.host, upstream.port)
-            )  # a fresh random port; the kernel drops what others send to it
+            # A fresh random port; the kernel drops what others send to it.
+            sock.connect((upstream.host, upstream.port))
             flight = _Flight(sock, server, time.monotonic())
-            for query, key in queue:
-                asking = ask(query)
-                while asking.ident in flight.questions:
-                    asking = ask(query)
-                sock.send(asking.message)
-                flight.questions[asking.ident] = asking, query, key
+            messages = []
+            spellings = random_case([name for name, *_ in queue])
+            for question, spelling, ident in zip(queue, spellings, _idents(len(queue)), strict=True):
+                begin, tail, opt = question[1]
+                spelt = spelling + tail
+                messages.append(ident + begin + spelt + opt)
+                flight.questions[ident] = spelt, question
+            self._watched().register(sock, selectors.EVENT_READ, flight)
+            self._volley.send(sock, messages)
         except OSError:
             sock.close()
             raise
-        asyncio.get_running_loop().add_reader(sock, self._readable, flight)
         return flight
 
-    def _readable(self, flight: _Flight) -> None:
-        receive = flight.sock.recv
-        while flight.questions:
-            try:
-                reply = receive(_LARGEST)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                break
-            found = flight.questions.get(reply[:2])
-            if found is None or not self._answers(reply, found[0]):
-                self._counters.forged()
-                flight.forged += 1
-                if flight.forged >= _FORGERIES or (found and found[0].answered_in_other_case(reply)):
+    def _watched(self) -> selectors.BaseSelector:
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+            asyncio.get_running_loop().add_reader(self._selector, self._readable)
+        return self._selector
+
+    def _readable(self) -> None:
+        """Take in what has come for any flight."""
+        for key, _ in self._watched().select(0):
+            self._land(key.data)
+        for desk in self.desks:
+            desk.flush()
+
+    def _land(self, flight: _Flight) -> None:
+        try:
+            replies = self._volley.receive(flight.sock)
+        except OSError:
+            self._end(flight)
+            return
+        questions, answered = flight.questions, 0
+        for reply in replies:
+            asked = questions.get(reply[:2])
+            if asked is None or not _answers(reply, asked[0]):
+                if self._forged(flight, reply):
+                    self._distrust(flight)
                     break
-                continue
-            self._arrived(flight, reply, *found)
-        believed = not flight.forged
-        for asking, _, key in flight.questions.values() if not believed else ():
-            self._lookup.begin(key, Begun(flight.server, asking, None))
+            elif self._told_plainly(flight, reply, *asked):
+                answered += 1
+            else:
+                self._arrived(flight, reply, *asked)
+        if answered:
+            self._upstreams.answered(flight.server, flight.sent, answered)
+        if not questions:
+            self._end(flight)
+
+    def _forged(self, flight: _Flight, reply: bytes) -> bool:
+        """Note a datagram that answers nothing; return whether this socket is to be believed no more."""
+        self._counters.forged()
+        flight.forged += 1
+        ident = reply[:2]
+        other_case = ident in flight.questions and flight.asking(ident).answered_in_other_case(reply)
+        return other_case or flight.forged >= _FORGERIES
+
+    def _distrust(self, flight: _Flight) -> None:
+        for ident, (_, (_, _, key, _)) in flight.questions.items():
+            self._lookup.begin(key, Begun(flight.server, flight.asking(ident), None))
         self._end(flight)
 
-    @staticmethod
-    def _answers(reply: bytes, asking: Asking) -> bool:
-        return (
-            reply.startswith(asking.question, 12)
-            and reply[2] & 0xF8 == _QR  # a response to a standard query
-            and reply[4:6] == b"\0\1"
-        )
+    def _told_plainly(self, flight: _Flight, reply: bytes, spelt: bytes, question: Question) -> bool:
+        """Tell everybody who waits, if the answer is plain."""
+        plain = read_plain(reply, spelt)
+        if plain is None or (self._config.trust_ad and reply[3] & AD):
+            return False
+        del flight.questions[reply[:2]]
+        key = question[2]
+        self._lookup.keep_plain(key, plain)
+        waiting = self._waiting.pop(key)
+        self._lookup.waiting -= len(waiting)
+        for waiter in waiting:
+            if isinstance(waiter, tuple):
+                waiter[0].answer(waiter, plain)
+            else:
+                self._counters.cache(CacheOutcome.MISS)
+                waiter(Found(answer_of(plain, self._config), self._lookup.second(), 0, stale=False))
+        return True
 
-    def _arrived(self, flight: _Flight, reply: bytes, asking: Asking, query: Query, key: Key) -> None:
-        del flight.questions[asking.ident]
+    def _arrived(self, flight: _Flight, reply: bytes, spelt: bytes, question: Question) -> None:
+        """Digest an answer and tell everybody."""
+        _, _, key, source = question
+        asking = flight.asking(reply[:2])
+        del flight.questions[reply[:2]]
+        good = reply[2] & _QR_OPCODE_TC == _QR and reply[3] & 0xF in _GOOD
         answer = None
+        if good:
+            self._upstreams.answered(flight.server, flight.sent)
         try:
-            answer = self._read(flight, reply, query, asking.question)
+            answer = self._lookup.learn(query_of(source), reply, spelt) if good else None
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, and takes the long way
             self._recorder.fault("dns", error)
         if answer is None:
             self._lookup.begin(key, Begun(flight.server, asking, reply))
             self._long_way([key])
-            return
-        self._tell(key, Found(answer, self._lookup.second(), 0, stale=False))
-
-    def _read(self, flight: _Flight, reply: bytes, query: Query, question: bytes) -> Answer | None:
-        if reply[2] & _QR_OPCODE_TC != _QR or reply[3] & 0xF not in _GOOD:
-            return None
-        self._upstreams.answered(flight.server, flight.sent)
-        return self._lookup.learn(query, reply, question)
+        else:
+            self._tell(key, answer)
 
     def _end(self, flight: _Flight) -> None:
         """Close a flight; what is still unanswered takes the long way."""
-        asyncio.get_running_loop().remove_reader(flight.sock)
+        if flight.sock.fileno() < 0:
+            return
+        self._watched().unregister(flight.sock)
         flight.sock.close()
-        keys = [key for _, _, key in flight.questions.values()]
+        keys = [key for _, (_, _, key, _) in flight.questions.values()]
         flight.questions.clear()
         self._long_way(keys)
 
@@ -179,13 +279,18 @@ class QuickLookup:
         for key in keys:
             self._tell(key, None)
 
-    def _tell(self, key: Key, found: Found | None) -> None:
+    def _tell(self, key: Key, answer: Answer | None) -> None:
         waiting = self._waiting.pop(key)
         self._lookup.waiting -= len(waiting)
-        if found is not None:  # else they are counted where they ask again
+        found = None
+        if answer is not None:  # else they are counted where they ask again
+            found = Found(answer, self._lookup.second(), 0, stale=False)
             self._counters.cache(CacheOutcome.MISS, len(waiting))
-        for done in waiting:
-            done(found)
+        for waiter in waiting:
+            if isinstance(waiter, tuple):
+                waiter[0].resume(waiter, query_of(waiter[1]), found)
+            else:
+                waiter(found)
 
     def _late(self) -> None:
         """End the flights whose time is over."""
@@ -206,9 +311,33 @@ class QuickLookup:
             self._timer.cancel()
         for flight in self._flights:
             if flight.questions:
-                asyncio.get_running_loop().remove_reader(flight.sock)
                 flight.sock.close()
+        if self._selector is not None:
+            asyncio.get_running_loop().remove_reader(self._selector)  # type: ignore[arg-type]
+            self._selector.close()
+            self._selector = None
         self._flights.clear()
         self._lookup.waiting -= sum(map(len, self._waiting.values()))
         self._waiting.clear()
         self._queues.clear()
+
+
+def _answers(reply: bytes, spelt: bytes) -> bool:
+    """Whether a message is a response to this question, to the letter."""
+    return reply.startswith(spelt, HEADER.size) and head(reply[2 : HEADER.size])[0]
+
+
+def _idents(count: int) -> list[bytes]:
+    """Return random ids, no two alike."""
+    while True:
+        noise = os.urandom(2 * count)
+        idents = [noise[at : at + 2] for at in range(0, 2 * count, 2)]
+        if len(set(idents)) == count:
+            return idents
+
+
+def query_of(source: Query | bytes) -> Query:
+    """Return a question in full; a message that waits was read before."""
+    query = read_query(source) if isinstance(source, bytes) else source
+    assert isinstance(query, Query)  # noqa: S101 - for the type checker
+    return query

@@ -49,7 +49,7 @@ type Outcome = bytes | Coroutine[Any, Any, bytes] | None
 
 _HINFO = b"\x07RFC8482\x00"
 _META = range(128, 255)  # RFC 6895 section 3.1: transfers and other queries that are not for data
-_OPENED = frozenset(
+OPENED = frozenset(
     {Reason.ALWAYS_ALLOW, Reason.EXCEPTION}
 )  # by name, by somebody: trusted with any number of names
 _TURNS = 3  # how often a question may change under a reload while upstream thinks
@@ -80,9 +80,9 @@ class Resolver:
         self._monotonic = monotonic
         self._own_zones = config.own_zones
         in_own_zone = any(zone in self._own_zones for zone in suffixes(config.portal_host))
-        self._portal_host = "" if in_own_zone else config.portal_host  # else the school's own servers know it
+        self.portal_host = "" if in_own_zone else config.portal_host  # else the school's own servers know it
         self.admission = Admission(config, counters, clock, monotonic)
-        self._tunnels = Tunnels(config)
+        self.tunnels = Tunnels(config)
         self._seen: PolicyView | None = None
 
     def handle(self, message: bytes, asker: Asker) -> Outcome:
@@ -100,7 +100,7 @@ class Resolver:
                 return None
             if isinstance(query, Rejection):
                 return self._reject(query, asker)
-            admitted = self.admission.admit(query, asker, self._view())
+            admitted = self.admission.admit(query, asker, self.view())
             if isinstance(admitted, Query):
                 query = admitted
                 admitted = self._at_once(query, asker)
@@ -113,6 +113,15 @@ class Resolver:
         ):
             return None
         return self._later(query, asker, admitted)
+
+    def resume(self, query: Query, asker: Asker, found: Found | None) -> None:
+        """Go on with an allowed question that was asked upstream for `asker.give` without `handle`."""
+        self._arrived(query, asker, query, found)
+
+    def broken(self, message: bytes, asker: Asker, error: Exception) -> None:
+        """Give SERVFAIL for a fault of ours in front of `handle`."""
+        if asker.give is not None:
+            asker.give(self._broken(read_query(message), message, asker, error))
 
     def _arrived(self, query: Query, asker: Asker, asked: Query, found: Found | None) -> None:
         """Go on with a question that took the short way; the long one where that led nowhere."""
@@ -148,7 +157,7 @@ class Resolver:
 
     def _consider(self, query: Query, asker: Asker, asked: Query, found: Found) -> bytes | Query:
         """Answer with what upstream said; where the policy wants to know something else by now, return that."""
-        self._tunnels.charge(asker.address, asked, len(found.answer.body.data), self._monotonic())
+        self.tunnels.charge(asker.address, asked, len(found.answer.body.data), self._monotonic())
         ruling = self._judge(query, asker)
         if ruling is not None and ruling.decision.blocked:
             return self._block(query, asker, ruling)
@@ -194,14 +203,14 @@ class Resolver:
         return None
 
     def _budget(self, query: Query, asker: Asker, ruling: Ruling | None) -> Budget:
-        if ruling is None or ruling.decision.reason in _OPENED:
+        if ruling is None or ruling.decision.reason in OPENED:
             return Budget.WITHIN
         if any(zone in self._own_zones for zone in suffixes(query.host)):
             return Budget.WITHIN
-        return self._tunnels.spend(asker.address, query, self._monotonic())
+        return self.tunnels.spend(asker.address, query, self._monotonic())
 
     def _by_name(self, query: Query, asker: Asker, ruling: Ruling | None, limit: int) -> bytes | None:
-        if query.host and query.host == self._portal_host:
+        if query.host and query.host == self.portal_host:
             self._record(ruling)
             return own_reply(query, self._config, asker.local, limit)
         special = special_name(query.host, query.qtype, self._own_zones)
@@ -232,7 +241,8 @@ class Resolver:
         body = Body(record(Qtype.HINFO, self._lease(ruling), _HINFO), answers=1)
         return build(query, Rcode.NOERROR, body, limit=limit)
 
-    def _view(self) -> PolicyView:
+    def view(self) -> PolicyView:
+        """Return the policy in force, as the sinkhole sees it."""
         engine = self._source.engine
         if self._seen is None or self._seen.engine is not engine:
             self._seen = PolicyView(engine, answer_unknown=self._config.answer_unknown)
@@ -243,7 +253,7 @@ class Resolver:
         return self._judge_host(query.host, asker) if query.host else None
 
     def _judge_host(self, host: str, asker: Asker) -> Ruling:
-        view = self._view()
+        view = self.view()
         attempt = Attempt(asker.address, host, self._clock(), point=Point.DNS)
         decision = view.engine.decide(attempt)
         network = view.engine.policy.networks[decision.network]

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import structlog
 
+from schoolgate_dns.admission import Later
 from schoolgate_dns.config import DnsConfig, Endpoint
+from schoolgate_dns.express import Express
 from schoolgate_dns.fast import FastPath
 from schoolgate_dns.lookup import Lookup
 from schoolgate_dns.ports import DnsCounters, DnsRecorder
@@ -42,6 +44,7 @@ class DnsServer:
         self._counters = counters
         self._source = source
         self._clock = clock
+        self._monotonic = monotonic
         self._upstreams = upstreams = Upstreams(config, counters)
         # Both clocks' seconds begin together, so that the fast path has to start anew only once for both.
         phase = clock().microsecond / 1_000_000
@@ -81,7 +84,9 @@ class DnsServer:
         for udp, tcp in pairs:
             host, port = udp.getsockname()[:2]
             self._addresses.append((host, port))
-            datagrams = UdpListener(udp, self._fast_path(), self._quick, self._counters, self._recorder)
+            datagrams = UdpListener(
+                udp, self._fast_path(), self._quick, self._counters, self._recorder, self._express
+            )
             streams = TcpListener(tcp, self._resolver, self._config, self._counters, seats, self._recorder)
             await streams.start()
             datagrams.start()
@@ -102,6 +107,23 @@ class DnsServer:
             clock=self._clock,
             lookup=self._lookup,
             resolver=self._resolver,
+        )
+
+    def _express(
+        self, *, send: Callable[[list[bytes], list[bytes]], int], deliver: Callable[[bytes, Later], None]
+    ) -> Express:
+        return Express(
+            self._config,
+            source=self._source,
+            recorder=self._recorder,
+            counters=self._counters,
+            clock=self._clock,
+            lookup=self._lookup,
+            quick=self._quick,
+            resolver=self._resolver,
+            monotonic=self._monotonic,
+            send=send,
+            deliver=deliver,
         )
 
     async def stop(self) -> None:

@@ -48,18 +48,21 @@ class Ruling:
         return self.decision.reason not in _OPENED and target.decision.reason not in _UNNAMED
 
     def lease(self, now: datetime, config: DnsConfig) -> int:
-        """Return how many seconds an answer given `now` may live: at least 1 while time is left.
+        """Return how many seconds an answer given `now` may live."""
+        return lease(self.decision, now, config)
 
-        Names that a rule, an exception or a schedule speaks of are asked again soon, so that a changed policy
-        bites soon; and no answer reaches beyond `valid_until`.
-        """
-        until = self.decision.valid_until
-        if until is None and self.decision.reason in _SETTLED:
-            return config.longest_ttl
-        if until is None:
-            return config.policy_ttl
-        left = int((until - now).total_seconds())
-        return max(1, min(config.policy_ttl, left))
+
+def lease(decision: Decision, now: datetime, config: DnsConfig) -> int:
+    """Return how many seconds an answer given `now` under a decision may live: at least 1 while time is left.
+
+    Names that a rule, an exception or a schedule speaks of are asked again soon, so that a changed policy
+    bites soon; and no answer reaches beyond `valid_until`.
+    """
+    until = decision.valid_until
+    if until is None:
+        return config.longest_ttl if decision.reason in _SETTLED else config.policy_ttl
+    left = int((until - now).total_seconds())
+    return max(1, min(config.policy_ttl, left))
 
 
 def page_address(query: Query, config: DnsConfig, local: IPAddress) -> IPAddress | None:

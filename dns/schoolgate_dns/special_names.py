@@ -73,6 +73,17 @@ _WPAD = Special(Kind.NXDOMAIN, "", Technique.WPAD)
 _DNSCRYPT = Special(Kind.NXDOMAIN, "", Technique.DNSCRYPT)
 
 
+# What the zones above end in: their last two labels, or the only one.
+_ENDS = frozenset(".".join(zone.split(".")[-2:]) for zone in _ZONES)
+
+
+def is_ordinary(labels: list[str]) -> bool:
+    """Whether a name of two labels or more is surely not special for A and AAAA; False: `special_name` knows."""
+    if labels[-1] in _ENDS or f"{labels[-2]}.{labels[-1]}" in _ENDS:
+        return False
+    return labels[0] != "wpad" and labels[1] != "dnscrypt-cert"
+
+
 def zones_for_others() -> tuple[str, ...]:
     """Return the special names that another resolver of the school should answer as we do.
 

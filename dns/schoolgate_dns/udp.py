@@ -9,15 +9,18 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from schoolgate_dns import batch
 from schoolgate_dns.admission import Later
+from schoolgate_dns.express import Express
 from schoolgate_dns.fast import Entrance, FastPath
 from schoolgate_dns.ports import DnsCounters, Transport
 from schoolgate_dns.quick import QuickLookup
+from schoolgate_dns.volley import Replies
 from schoolgate_policy.names import IPAddress
 from schoolgate_policy.ports import Recorder
 
@@ -77,10 +80,9 @@ class UdpListener:
         quick: QuickLookup,
         counters: DnsCounters,
         recorder: Recorder,
-        *,
-        batched: bool | None = None,
+        make_express: Callable[..., Express],
     ) -> None:
-        """`batched` None: where the system can."""
+        """`make_express` makes an express way, given how it sends."""
         self._sock = sock
         self._fast = fast
         self._quick = quick
@@ -89,9 +91,12 @@ class UdpListener:
         self._bound = ip_address(sock.getsockname()[0].partition("%")[0])
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling: asyncio.TimerHandle | None = None
-        if batched is None:
-            batched = batch.available()
-        self._batch = batch.Batch(sock, wide=self._bound.is_unspecified) if batched else None
+        self._batch: batch.Batch | None = None
+        self._begun = False  # the express way knows of this batch
+        if batch.available():
+            wide = self._bound.is_unspecified
+            self._batch = batch.Batch(sock, wide=wide)
+            self._express = make_express(send=Replies(sock, wide=wide).send, deliver=self._give)
 
     def start(self) -> None:
         """Begin to answer, on the running loop."""
@@ -122,6 +127,7 @@ class UdpListener:
         """Answer a batch; all of the fast path's time is spent in this loop."""
         fast = self._fast
         fast.tick()
+        self._begun = False
         lanes, data, lengths = fast.lanes.get, received.data, received.lengths
         if max(lengths) > batch.SLOT:
             data, lengths = b"", [2] * count  # rare and odd: one by one
@@ -156,7 +162,7 @@ class UdpListener:
         """Return the piece that answers a message; None where none is due, or not yet."""
         try:
             if entrance is None:
-                peer, local, _ = self._who(*received.envelope(place))
+                peer, local, _ = self._who(received.opened(received.envelope(place)))
                 if peer[1] == 0:  # nobody can be answered there
                     self._counters.dropped(Transport.UDP)
                     return None
@@ -165,17 +171,25 @@ class UdpListener:
             body = self._fast.again(message[2:], lane)
             if body is not None:
                 return body
-            return self._fast.respond(message, lane, partial(self._give, *received.envelope(place)))
+            envelope = received.envelope(place)
+            if not self._begun:
+                self._express.begin()
+                self._begun = True
+            if self._express.take(message, lane, envelope):
+                return None
+            return self._fast.respond(message, lane, partial(self._give, envelope))
         except Exception as error:  # noqa: BLE001 - one message must not cost the others their answers
             self._recorder.fault("dns", error)
         return None
 
-    def _give(self, name: bytes, control: bytes, answer: Later) -> None:
-        peer, _, reply_from = self._who(name, control)
+    def _give(self, envelope: bytes, answer: Later) -> None:
+        assert self._batch is not None  # noqa: S101 - as above: envelopes are a batch's
+        peer, _, reply_from = self._who(self._batch.opened(envelope))
         self._deliver(reply_from, peer, answer)
 
-    def _who(self, name: bytes, control: bytes) -> tuple[Peer, IPAddress, Ancillary]:
+    def _who(self, opened: tuple[bytes, bytes]) -> tuple[Peer, IPAddress, Ancillary]:
         """Read who sent a message and to which address of ours, and what makes its answer leave from there."""
+        name, control = opened
         if self._sock.family == socket.AF_INET:
             port = int.from_bytes(name[2:4])
             peer: Peer = (socket.inet_ntop(socket.AF_INET, name[4:8]), port)
@@ -258,6 +272,7 @@ class UdpListener:
         if self._settling is not None:
             self._settling.cancel()
         self._fast.settle()
+        self._fast.hand_in()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -78,11 +78,11 @@ class Upstreams:
         server = servers[0] if len(servers) == 1 else in_order(servers)[0]
         return None if server.upstream.tls or server.health.failed_at is not None else server
 
-    def answered(self, server: "Server", started: float) -> None:
-        """Note that an upstream, asked at `started` by the short way, answered just now."""
+    def answered(self, server: "Server", started: float, times: int = 1) -> None:
+        """Note that an upstream, asked so many questions at `started` by the short way, answered them just now."""
         now = time.monotonic()
         server.health.answered(started, now)
-        self._counters.upstream(UpstreamOutcome.ANSWERED, now - started)
+        self._counters.upstream(UpstreamOutcome.ANSWERED, now - started, times)
 
     def missed(self, server: "Server", started: float) -> None:
         """Note that an upstream, asked at `started` by the short way, did not answer in time."""

@@ -95,16 +95,19 @@ class Desk:
     ) -> int:
         """Write to everybody with one of some roles, or to the policy's contacts where no account has them."""
         number = request.number if request else None
+        found = self.recipients(connection, *roles)
+        for recipient in found:
+            self.outbox.post(connection, letter, recipient, number, **values)
+        return len(found)
+
+    def recipients(self, connection: Connection, *roles: Role) -> tuple[Recipient, ...]:
+        """Return everybody with one of some roles, or the policy's contacts where no account has them."""
         holders = self.accounts.holders(connection, *roles)
-        for account in holders:
-            self.outbox.post(connection, letter, recipient_of(account), number, **values)
         if holders:
-            return len(holders)
+            return tuple(recipient_of(account) for account in holders)
         contacts = self.office.policy.school.contacts
         named = {contacts[key] for role in roles if (key := _CONTACTS.get(role, "")) in contacts}
-        for address in sorted(address for address in named if "@" in address):
-            self.outbox.post(connection, letter, Recipient(address), number, **values)
-        return len(named)
+        return tuple(Recipient(address) for address in sorted(named) if "@" in address)
 
     def tell_asker(self, connection: Connection, letter: Letter, request: AccessRequest) -> None:
         """Write to who asked, where that is somebody with an account."""

@@ -1,5 +1,7 @@
 """Retention: what is older than policy.yaml allows is removed, and the removal can be shown. A hold keeps one case."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +22,7 @@ from schoolgate_exceptions.event_tables import (
 )
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.outbox import Outbox
+from schoolgate_exceptions.probe_tables import probe_runs
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.sessions import Sessions
 from schoolgate_exceptions.tables import (
@@ -35,8 +38,8 @@ from schoolgate_exceptions.tables import (
 )
 from schoolgate_exceptions.workflow import State
 
-_KEEP_MAIL = timedelta(days=30)
-_KEEP_SIGN_INS = timedelta(days=1)  # the audit has them; these only count failures
+KEEP_MAIL = timedelta(days=30)
+KEEP_SIGN_INS = timedelta(days=1)  # the audit has them; these only count failures
 _OVER = tuple(state for state in State if state.is_over)
 
 
@@ -71,21 +74,16 @@ class Retention:
     def purge(self, actor: Actor = SYSTEM) -> list[Purged]:
         """Remove everything that is older than its period, in one transaction, and look at what is left."""
         actor.require(Role.SYSTEM, Role.OFFICER, Role.TECHNICIAN, Role.DPO)
-        now, privacy = self._office.now(), self._office.policy.privacy
+        now = self._office.now()
         with self._office.write() as connection:
-            before = {
-                "requests": now - privacy.keep_requests,
-                "audit": now - privacy.keep_audit,
-                "events": now - privacy.keep_events,
-                "counts": now - privacy.keep_counts,
-            }
+            before = self._limits(now)
             held = self._held(connection)
             removed = {
                 "requests": self._purge_requests(connection, before["requests"]),
                 "audit": self._office.audit.purge(connection, before["audit"], held),
                 "sessions": self._live.purge(connection),
-                "letters": self._box.purge(connection, _KEEP_MAIL),
-                "sign-ins": _remove(connection, sign_ins, sign_ins.c.at < now - _KEEP_SIGN_INS),
+                "letters": self._box.purge(connection, KEEP_MAIL),
+                "sign-ins": _remove(connection, sign_ins, sign_ins.c.at < now - KEEP_SIGN_INS),
                 "links": _remove(connection, tokens, tokens.c.ends < now),
                 "invitations": _remove(connection, invitations, invitations.c.ends < now),
                 "sanctions": _remove(connection, sanctions, sanctions.c.until < before["requests"]),
@@ -96,6 +94,21 @@ class Retention:
             if any(removed.values()):
                 self._office.audit.add(connection, now, actor, PURGED, through=through, removed=removed)
             return self._proof(connection, now, before, removed, held)
+
+    def look(self) -> list[Purged]:
+        """Return what is left and how old it is, and remove nothing."""
+        now = self._office.now()
+        with self._office.read() as connection:
+            return self._proof(connection, now, self._limits(now), Counter(), self._held(connection))
+
+    def _limits(self, now: datetime) -> dict[str, datetime]:
+        privacy = self._office.policy.privacy
+        return {
+            "requests": now - privacy.keep_requests,
+            "audit": now - privacy.keep_audit,
+            "events": now - privacy.keep_events,
+            "counts": now - privacy.keep_counts,
+        }
 
     def _purge_requests(self, connection: Connection, before: datetime) -> int:
         old = sa.and_(
@@ -112,7 +125,7 @@ class Retention:
         connection: Connection,
         now: datetime,
         before: dict[str, datetime],
-        removed: dict[str, int],
+        removed: Mapping[str, int],
         held: frozenset[str],
     ) -> list[Purged]:
         limits = self._office.limits
@@ -123,8 +136,8 @@ class Retention:
             ("requests", requests, requests.c.changed_at, over, before["requests"]),
             ("audit", audit, audit.c.at, kept, before["audit"]),
             ("sessions", sessions, sessions.c.made_at, sa.true(), now - limits.session),
-            ("letters", outbox, outbox.c.made_at, mailed, now - _KEEP_MAIL),
-            ("sign-ins", sign_ins, sign_ins.c.at, sa.true(), now - _KEEP_SIGN_INS),
+            ("letters", outbox, outbox.c.made_at, mailed, now - KEEP_MAIL),
+            ("sign-ins", sign_ins, sign_ins.c.at, sa.true(), now - KEEP_SIGN_INS),
             ("links", tokens, tokens.c.ends, sa.true(), now),
             ("invitations", invitations, invitations.c.ends, sa.true(), now),
             ("sanctions", sanctions, sanctions.c.until, sa.true(), before["requests"]),
@@ -139,6 +152,7 @@ class Retention:
             ("attempts counted", attempt_counts, attempt_counts.c.hour, sa.true(), before["counts"]),
             ("faults counted", fault_counts, fault_counts.c.hour, sa.true(), before["counts"]),
             ("bells", bells, bells.c.at, sa.true(), before["counts"]),
+            ("probes", probe_runs, probe_runs.c.started_at, sa.true(), before["counts"]),
         ]  # fmt: skip
         held_devices = connection.execute(
             sa.select(sa.func.count()).select_from(_HELD.subquery())
@@ -174,6 +188,7 @@ def _purge_watched(connection: Connection, before: dict[str, datetime]) -> dict[
         "attempts counted": _remove(connection, attempt_counts, attempt_counts.c.hour < counted),
         "faults counted": _remove(connection, fault_counts, fault_counts.c.hour < counted),
         "bells": _remove(connection, bells, bells.c.at < counted),
+        "probes": _remove(connection, probe_runs, probe_runs.c.started_at < counted),
     }
 
 

@@ -26,6 +26,10 @@ from schoolgate_exceptions.numbering import Numbering
 from schoolgate_exceptions.office import Limits, Office, Randomness, SystemRandomness
 from schoolgate_exceptions.outbox import MailHost, Outbox
 from schoolgate_exceptions.overview import Overviews
+from schoolgate_exceptions.papers.desk import Papers
+from schoolgate_exceptions.papers.facts import FactFinder
+from schoolgate_exceptions.papers.probed import ProbeChecks
+from schoolgate_exceptions.papers.reports import Reports
 from schoolgate_exceptions.people import People
 from schoolgate_exceptions.policy_editing import PolicyEditing
 from schoolgate_exceptions.publisher import Publisher
@@ -44,6 +48,7 @@ from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_exceptions.watch.devices import Devices
 from schoolgate_exceptions.watch.log import EventLog
 from schoolgate_exceptions.watch.looking import Watched
+from schoolgate_exceptions.watch.probes import Probes
 from schoolgate_policy.ports import Clock, PolicySource
 
 
@@ -79,6 +84,8 @@ class Service:
     alerting: Alerting
     watched: Watched  # attempts and visits for those who may see single devices
     evidence: Evidence  # counts without devices, for reports and pictures
+    papers: Papers  # report, evidence, limitations, data protection
+    probes: Probes  # records of whether the filter did what was promised
     log: EventLog  # where events from dns and proxy go
     switching: Switching  # states such as an incident
     policy: PolicyEditing
@@ -122,7 +129,14 @@ def build_service(
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
     numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
-    devices, alerting = Devices(office), Alerting(desk, sanctioning)
+    devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
+    evidence = Evidence(office)
+    papers = Papers(
+        office,
+        Reports(office, evidence, policy),
+        FactFinder(office, evidence, retention, accounts, policy, outbox),
+    )
+    papers.checks = ProbeChecks(probes)
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -140,8 +154,10 @@ def build_service(
         devices=devices,
         alerting=alerting,
         watched=Watched(office, devices),
-        evidence=Evidence(office),
-        log=EventLog(office, devices, alerting),
+        evidence=evidence,
+        papers=papers,
+        probes=probes,
+        log=EventLog(office, devices, alerting, probes),
         switching=Switching(office),
         policy=policy,
         overviews=Overviews(office, outbox, policy, publisher),

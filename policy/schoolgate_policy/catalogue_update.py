@@ -12,9 +12,6 @@ import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from publicsuffixlist import PublicSuffixList
 
 from schoolgate_policy.catalogue_file import parse_catalogue
@@ -130,22 +127,25 @@ def _prove(data: bytes, proof: Proof, name: str) -> None:
             if not hmac.compare_digest(found, expected):
                 raise CatalogueUpdateRefused(f"{name}: the SHA-256 is {found}, expected {expected}")
         case Signature(signature, public_key):
-            try:
-                _key(public_key, name).verify(_signature(signature, name), data)
-            except InvalidSignature:
-                raise CatalogueUpdateRefused(
-                    f"{name}: the signature is not of this file by this key"
-                ) from None
+            _verify(public_key, signature, data, name)
 
 
-def _key(pem: bytes, name: str) -> Ed25519PublicKey:
+def _verify(pem: bytes, signature: bytes, data: bytes, name: str) -> None:
+    # Loaded where it is used: 8 MB that no process needs but the one that takes an update.
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - see above
+
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CatalogueUpdateRefused(f"{name}: the public key is no PEM public key") from error
     if not isinstance(key, Ed25519PublicKey):
         raise CatalogueUpdateRefused(f"{name}: the public key is not for Ed25519")
-    return key
+    try:
+        key.verify(_signature(signature, name), data)
+    except InvalidSignature:
+        raise CatalogueUpdateRefused(f"{name}: the signature is not of this file by this key") from None
 
 
 def _signature(raw: bytes, name: str) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from schoolgate_policy.canary import CANARY
 from schoolgate_policy.clients import Client
 from schoolgate_policy.decision import Decision, Page, Reason, Verdict
 from schoolgate_policy.index import Hits, Index
@@ -100,6 +101,7 @@ class Profile:
     mask: int
     sanction: ActiveSanction | None
     decisions: dict[str | tuple[str, ...], Decision] = field(default_factory=dict)
+    examples: dict[Hits, Decision] = field(default_factory=dict)  # of what follows where the same is said
 
     def message(self, reason: Reason, verdict: Verdict) -> str:
         """Say why, where no entry of the policy has words for it."""
@@ -199,7 +201,7 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: st
     return Compiled(
         entries=entries,
         index=Index(indexed, policy.catalogue, policy.lists, categories),
-        locked=policy.locked,
+        locked=(*policy.locked, CANARY),
         sanctions={
             sanction.address: ActiveSanction(
                 sanction.ends,

@@ -1,8 +1,9 @@
 """What is judged and what comes out: `Attempt` goes into the engine, `Decision` comes out of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Verdict(StrEnum):
@@ -102,3 +103,20 @@ class Decision:
     def blocked(self) -> bool:
         """Whether the verdict is a block."""
         return self.verdict is Verdict.BLOCK
+
+    def about(self, host: str, at: datetime) -> "Decision":
+        """Return the same decision about another host, asked for at another instant.
+
+        A frozen object costs three times as much to fill as one that is frozen afterwards, and every name that is
+        asked for the first time needs one.
+        """
+        made = _Draft(
+            self.verdict, self.reason, self.message, at, self.valid_until, host, self.network, self.device, self.rule,
+            self.exception, self.source, self.service, self.category, self.list, self.path_decides, self.open_tls, (),
+        )  # fmt: skip
+        made.__class__ = Decision
+        decision: Decision = made
+        return decision
+
+
+_Draft: Any = make_dataclass("_Draft", [each.name for each in fields(Decision)], slots=True)

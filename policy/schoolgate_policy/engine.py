@@ -31,7 +31,8 @@ from schoolgate_policy.names import canonical_host
 from schoolgate_policy.trail import Narrator
 
 _MOST_ADDRESSES = 65_536  # remembered clients; a school has thousands
-_MOST_DECISIONS = 16_384  # remembered decisions of one profile: about 7 MB
+_MOST_DECISIONS = 8_192  # remembered decisions of one profile: about 3 MB
+_MOST_EXAMPLES = 4_096
 _LOOK_AHEAD = timedelta(days=14)
 _LOOK_AHEAD_STEPS = 200
 
@@ -164,11 +165,23 @@ class Engine:
         path = attempt.path
         hits = self._compiled.look_up(host, path, attempt.within, attempt.shows)
         if not hits.shared:
-            return self._judge_hits(profile, host, path, at, hits)
+            if path is not None or attempt.shows is not None or profile.sanction is not None:
+                return self._judge_hits(profile, host, path, at, hits)
+            return self._judge_alike(profile, host, at, hits)
         each = [self._judge_hits(profile, host, path, at, one) for one in hits.shared]
         ends = [decision.valid_until for decision in each if decision.valid_until is not None]
         first = next((decision for decision in each if not decision.blocked), each[0])
         return replace(first, valid_until=min(ends, default=None))
+
+    def _judge_alike(self, profile: Profile, host: str, at: datetime, hits: Hits) -> Decision:
+        """Judge a name like the one before it of which the same was said, while that verdict holds."""
+        known = profile.examples.get(hits)
+        if known is not None and known.at <= at and (known.valid_until is None or at < known.valid_until):
+            return known.about(host, at)
+        if len(profile.examples) >= _MOST_EXAMPLES:
+            profile.examples.clear()
+        decision = profile.examples[hits] = self._judge_hits(profile, host, None, at, hits)
+        return decision
 
     def _judge_hits(
         self, profile: Profile, host: str, path: str | None, at: datetime, hits: Hits

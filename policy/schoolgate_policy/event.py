@@ -53,4 +53,14 @@ class Fault(NamedTuple):
     times: int = 1
 
 
-type Event = Visit | Sighting | Bell | Fault
+class Probed(NamedTuple):
+    """A piece of the record of one probe of the filter, as JSON; the last piece says how many there are."""
+
+    at: float
+    point: str  # `probe`
+    run: str
+    body: str
+    times: int = 1
+
+
+type Event = Visit | Sighting | Bell | Fault | Probed

@@ -11,9 +11,13 @@ from types import MappingProxyType
 from schoolgate_policy.errors import InvalidPath
 from schoolgate_policy.lists.spec import HostSet
 from schoolgate_policy.model import Catalogue, Service, Target, TargetKind
-from schoolgate_policy.names import suffixes
 from schoolgate_policy.paths import canonical_path, is_below, is_canonical
 from schoolgate_policy.reach import is_within
+
+_MOST_HITS = 4096  # different things that are said of hosts; a policy seldom has a hundred
+
+# What `Hits` are made of: sure, maybe, by name, service, lists.
+type _Said = tuple[int, int, int, str, tuple[tuple[str, int], ...]]
 
 _NO_CATEGORIES: Mapping[str, str] = MappingProxyType({})
 
@@ -28,9 +32,12 @@ class _Name:
     pages: tuple[tuple[str, int, bool], ...] = ()  # path prefix, entry bit, whether the entry allows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Hits:
-    """The entries that speak of a host: `sure` for what was asked, `maybe` for some page below it only."""
+    """The entries that speak of a host: `sure` for what was asked, `maybe` for some page below it only.
+
+    Hosts of which the same is said get the same object (`Index.look_up` sees to it), so that verdicts can go by it.
+    """
 
     sure: int
     maybe: int
@@ -71,6 +78,8 @@ class Index:
             if target.kind is not TargetKind.LIST:
                 self._add(1 << number, target, allows=allows)
         self._lists = tuple((name, lists[name], mask) for name, mask in by_list.items())
+        self._nothing = Hits(self._everything, 0, None, (), (), self._everything)
+        self._hits: dict[_Said, Hits] = {}
 
     def _lists_of(self, target: Target, categories: Mapping[str, str]) -> Iterable[str]:
         """Return the lists that a target speaks of: the one it names, or those of its category."""
@@ -126,32 +135,47 @@ class Index:
 
     def look_up(self, host: str, path: str | None) -> Hits:
         """Find all entries that speak of a canonical host, and of a raw path where one is given."""
-        sure, maybe, service = self._everything, 0, None
-        sharers: tuple[Service, ...] = ()
         names = self._names
-        for name in suffixes(host):
+        found: list[_Name] = []
+        name = host
+        while name:
             known = names.get(name)
-            if known is None:
-                continue
-            sure |= known.mask
-            service = service or known.service
-            sharers = sharers or known.sharers
-            if not known.pages:
-                continue
-            if path is None:
-                for _, bit, _ in known.pages:
-                    maybe |= bit
-            else:
-                sure |= _pages_hit(known.pages, path)
-        by_name = sure
+            if known is not None:
+                found.append(known)
+            name = name.partition(".")[2]
         listed: tuple[tuple[str, int], ...] = ()
         for list_name, hosts, mask in self._lists:
             if hosts.covers(host):
-                sure |= mask
                 listed += ((list_name, mask),)
+        return self._combine(found, listed, path) if found or listed else self._nothing
+
+    def _combine(self, found: list[_Name], listed: tuple[tuple[str, int], ...], path: str | None) -> Hits:
+        """Put together what is known of a host and the names above it, longest first, and of the lists it is on."""
+        sure, maybe, service = self._everything, 0, None
+        sharers: tuple[Service, ...] = ()
+        for known in found:
+            sure |= known.mask
+            service = service or known.service
+            sharers = sharers or known.sharers
+            if path is not None:
+                sure |= _pages_hit(known.pages, path)
+            else:
+                for _, bit, _ in known.pages:
+                    maybe |= bit
+        by_name = sure
+        for _, mask in listed:
+            sure |= mask
+        shared = service is None and len(sharers) > 1
+        said = sure, maybe & ~sure, by_name, service.id if service else "", listed
+        known_hits = None if shared else self._hits.get(said)
+        if known_hits is not None:
+            return known_hits
         hits = Hits(sure, maybe & ~sure, service, (), listed, by_name)
-        if service is None and len(sharers) > 1:
+        if shared:
             return replace(hits, shared=self._as_each(sharers, hits))
+        if len(self._hits) >= _MOST_HITS:
+            self._hits.clear()
+        self._hits[said] = hits
         return hits
 
     def also_as(self, service_id: str, hits: Hits) -> Hits:
@@ -181,6 +205,8 @@ class Index:
 
 def _pages_hit(pages: tuple[tuple[str, int, bool], ...], raw: str) -> int:
     """Match page prefixes. A path that two servers could read differently is allowed by none and blocked by all."""
+    if not pages:
+        return 0
     try:
         path = canonical_path(raw)
     except InvalidPath:

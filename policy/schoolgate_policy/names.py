@@ -59,7 +59,8 @@ def _canonical_slow(text: str) -> str:
 
 def _looks_numeric(name: str) -> bool:
     """Whether the last label is a number, which makes the whole name an IPv4 address (WHATWG URL, 'ends in a number')."""
-    return name[-1:].isalnum() and _NUMBER.fullmatch(name[name.rfind(".") + 1 :]) is not None
+    last = name[name.rfind(".") + 1 :]
+    return last[:1].isdecimal() and _NUMBER.fullmatch(last) is not None
 
 
 def _to_ascii(name: str) -> str:

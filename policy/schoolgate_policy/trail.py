@@ -58,7 +58,7 @@ class Narrator:
 
     def _locked(self) -> Step:
         matched = self.decision.reason is Reason.LOCKED
-        count = len(self.compiled.locked)
+        count = len(self.compiled.locked) - 1  # the canary is no list of the school
         missing = sum(
             status.spec.locked and status.standing is Standing.NOT_SUPPLIED
             for status in self.policy.list_status

@@ -47,6 +47,9 @@ def serve_part(
     """Run one part until it is asked to stop."""
     import asyncio
 
+    if sys.stderr is None or not sys.stderr.isatty():  # None: it is closed
+        sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # 4 MB, only to colour tracebacks
+
     from schoolgate import logs
     from schoolgate.app import PARTS
     from schoolgate.parent import end_with_parent

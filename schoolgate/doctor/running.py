@@ -23,8 +23,8 @@ _NAME = "example.com"  # reserved (RFC 2606), and resolvable everywhere
 
 def services(at: Subject) -> Iterator[Finding]:
     """Find parts that do not answer, or say that they are not ready."""
-    for part, endpoint in _health(at.settings):
-        problem = _not_ready(endpoint)
+    for part, endpoint in health(at.settings):
+        problem = not_ready(endpoint)
         if problem:
             do = f"systemctl status schoolgate-{part}; journalctl --namespace=schoolgate -u schoolgate-{part}"
             yield Finding("services", Weight.ERROR, f"{part}: {problem}", do)
@@ -50,7 +50,8 @@ def centre(at: Subject) -> Iterator[Finding]:
         yield Finding("centre", Weight.ERROR, f"{what}: {why}", do)
 
 
-def _health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
+def health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
+    """Yield each part that is to run, and where it says whether it is well."""
     for number in range(1, settings.dns.workers + 1):
         yield "dns", settings.of_worker("dns", number).metrics.dns
     for number in range(1, settings.proxy.workers + 1):
@@ -65,7 +66,7 @@ def _health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
         yield "evidence", settings.metrics.firewall
 
 
-def _not_ready(at: Endpoint) -> str:
+def not_ready(at: Endpoint) -> str:
     """Return what is wrong with what should answer at a health address; empty: it is well."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -4,11 +4,17 @@ import json
 from collections.abc import Iterable, Iterator
 
 from schoolgate_policy.errors import SchoolgateError
-from schoolgate_policy.event import Bell, Event, Fault, Sighting, Visit
+from schoolgate_policy.event import Bell, Event, Fault, Probed, Sighting, Visit
 
 VERSION = 1
 LONGEST = 64 * 1024  # bytes of a datagram; the kernel takes three times as much
-_KINDS: dict[str, type[Visit | Sighting | Bell | Fault]] = {"v": Visit, "s": Sighting, "b": Bell, "f": Fault}
+_KINDS: dict[str, type[Visit | Sighting | Bell | Fault | Probed]] = {
+    "v": Visit,
+    "s": Sighting,
+    "b": Bell,
+    "f": Fault,
+    "p": Probed,
+}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 _AT_ONCE = 150  # events a datagram begins with
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

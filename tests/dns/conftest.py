@@ -146,8 +146,8 @@ class FakeCounters:
     def cache(self, outcome, times=1) -> None:
         self.seen["cache", str(outcome)] += times
 
-    def upstream(self, outcome, seconds) -> None:
-        self.seen["upstream", str(outcome)] += 1
+    def upstream(self, outcome, seconds, times=1) -> None:
+        self.seen["upstream", str(outcome)] += times
 
     def forged(self) -> None:
         self.seen["forged"] += 1

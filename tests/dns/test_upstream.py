@@ -210,8 +210,9 @@ def test_a_bug_of_ours_in_a_lookup_is_servfail(rig, monkeypatch):
     assert rig.ask("x.example").header.rcode == 0
 
 
-def test_identical_questions_in_flight_are_one(rig, dns):
+def test_identical_questions_in_flight_are_one(make_rig, dns):
     """A hundred clients, one question to upstream."""
+    rig = make_rig(quick_timeout=8, udp_timeout=8)
     x(rig)
     rig.upstream.delay["x.example"] = 0.3
     replies: list[bytes] = []

@@ -1,14 +1,18 @@
 """Every test that takes `school` runs on SQLite and on PostgreSQL."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import postgres
 import pytest
+from aiosmtpd.controller import Controller
 from live_portal import LivePortal
+from postman import Postman
 from school import School
 
 from schoolgate_exceptions.database import Database, sqlite_url
+from schoolgate_exceptions.outbox import MailHost
 from schoolgate_exceptions.roles import Actor, Role
 
 
@@ -78,4 +82,31 @@ def live(tmp_path: Path, sqlite_only: str) -> Iterator[LivePortal]:
     portal = LivePortal(school)
     yield portal
     portal.stop()
+    school.service.close()
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def postman(port):
+    """A mail server on the port."""
+    postman = Postman()
+    controller = Controller(postman, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield postman
+    controller.stop()
+
+
+@pytest.fixture
+def posting(tmp_path, url, port):
+    """A school that sends its letters to the port."""
+    school = School(
+        tmp_path, url, mail=MailHost("127.0.0.1", port, "filter@school.example", tls="none", seconds=5)
+    )
+    yield school
     school.service.close()

@@ -1,8 +1,6 @@
 """Letters: what they say, that none is lost while the mail host is down, and that none comes in the holidays."""
 
-import socket
 from datetime import datetime
-from email import message_from_bytes, policy
 from email.message import EmailMessage
 from importlib.resources import files
 from itertools import pairwise
@@ -12,57 +10,13 @@ import sqlalchemy as sa
 import yaml
 from aiosmtpd.controller import Controller
 from policies import local
+from postman import Postman
 from school import PUPIL, School
 
 from schoolgate_exceptions.mails import Letter, compose, words
-from schoolgate_exceptions.outbox import MailHost
 from schoolgate_exceptions.reminders import Reminders
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.workflow import State
-
-
-class Postman:
-    """A mail server that keeps what it is handed, or refuses it."""
-
-    def __init__(self) -> None:
-        self.letters: list[EmailMessage] = []
-        self.answer = "250 OK"
-
-    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's name
-        """Take a letter."""
-        if self.answer.startswith("250"):
-            message = message_from_bytes(envelope.content, policy=policy.default)
-            assert isinstance(message, EmailMessage)
-            assert envelope.rcpt_tos == [message["To"]]
-            self.letters.append(message)
-        return self.answer
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
-@pytest.fixture
-def postman(port):
-    """A mail server on the port."""
-    postman = Postman()
-    controller = Controller(postman, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield postman
-    controller.stop()
-
-
-@pytest.fixture
-def posting(tmp_path, url, port):
-    """A school that sends its letters to the port."""
-    school = School(
-        tmp_path, url, mail=MailHost("127.0.0.1", port, "filter@school.example", tls="none", seconds=5)
-    )
-    yield school
-    school.service.close()
 
 
 def deliver(school: School) -> int:

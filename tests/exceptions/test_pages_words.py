@@ -76,6 +76,8 @@ def test_every_text_is_used_and_every_used_text_exists():
         "common.",
         "figures.",
         "watch.sure-",
+        "checks.kind-",
+        "checks.from-",
     )
     spare = {name for name in known - used if not name.startswith(made) and f'"{name}"' not in code}
     assert not spare

@@ -131,3 +131,19 @@ def test_the_parts_counters(metrics):
     assert value("schoolgate_proxy_answers_total", {"network": "pupils", "status": "403"}) == 1
     assert value("schoolgate_proxy_upstream_failures_total", {"problem": "name"}) == 1
     assert value("schoolgate_portal_pages_total", {"page": "home", "status": "200"}) == 1
+
+
+def test_what_our_own_probe_tries_is_nobodys(metrics):
+    """From the probe's address nothing counts as a verdict or an attempt, only as the probe's; others' count on."""
+    recorder = MetricsRecorder(metrics)
+    recorder.own = frozenset({"127.0.20.254"})
+    probe = Attempt("127.0.20.254", "www.instagram.com", AT, None, Point.DNS)
+    recorder.decision(probe, DECISION)
+    recorder.repeated(Point.DNS, [("127.0.20.254", DECISION, 5), ("127.0.20.5", DECISION, 2)])
+    recorder.technique("doh", "pupils", "127.0.20.254", "dns.google")
+    value = metrics.registry.get_sample_value
+    labels = {"point": "dns", "network": "pupils", "verdict": "block", "reason": "rule"}
+    assert value("schoolgate_decisions_total", labels) == 2
+    assert value("schoolgate_probe_sightings_total") == 1
+    attempts = {"technique": "doh", "kind": "attempt", "network": "pupils"}
+    assert not value("schoolgate_circumvention_attempts_total", attempts)

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from live_portal import LivePortal
@@ -54,6 +55,7 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "standing-find", "/requests"
     yield "report", "/report"
     yield "help", "/help"
+    yield "certificate", "/certificate"
     yield "sign-in", "/sign-in"
     yield "set-up", "/set-up/whatever"
     yield "approve", f"/approve/{token}"
@@ -85,7 +87,17 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "attempts", "/attempts"
     yield "attempts-pupils", "/attempts?days=1&network=pupils&lang=cy"
     yield "activity", "/activity?lang=en"
-    yield "people", "/people"
+    yield "checks", "/checks"
+    yield (
+        "check",
+        f"/checks/{service.probes.runs(show.school.clock.at - timedelta(days=9), show.school.clock.at)[1].id}",
+    )
+    yield "checks-welsh", "/checks?lang=cy"
+    yield "paper-report", "/papers/report?from=2026-11-02&to=2026-11-23&lang=en"
+    yield "paper-evidence", "/papers/evidence"
+    yield "paper-limits", "/papers/limits"
+    yield "paper-annex", "/papers/data-protection"
+    yield "people", "/people?lang=en"
     yield "person", "/people/2"
     yield "audit", "/audit?verify=1"
     yield "caps", "/lessons/caps"

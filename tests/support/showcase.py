@@ -1,13 +1,15 @@
 """A school in the middle of a week: requests in every state, people with every role. For pictures and browser walks."""
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import trustme
 from live_portal import LivePortal
 from policies import HEAD
 from school import RULES, School
 
+from schoolgate_exceptions import probe_record as record
 from schoolgate_exceptions.database import Database, sqlite_url
 from schoolgate_exceptions.kinds import Kind, Purpose
 from schoolgate_exceptions.lessons import Caps
@@ -52,6 +54,7 @@ def write_policy(folder: Path) -> None:
     (folder / "policy.yaml").write_text(head + RULES + _STATES)
     (folder / "locked.txt").write_text("locked.example\n")
     (folder / "state").mkdir(exist_ok=True)
+    trustme.CA().cert_pem.write_to_path(str(folder / "state" / "ca.pem"))
 
 
 def open_showcase(folder: Path) -> Showcase:
@@ -173,7 +176,44 @@ def _watch(school: School) -> None:
         [Sighting(now.timestamp() - 30, "proxy", "", "10.10.0.9", "example.org", name) for name in burst]
     )
     log.take([Fault(now.timestamp(), "dns", "upstream", "TimeoutError", 3)])
+    for number in range(5):
+        log.take(list(record.pieces(_probe(number, now))))
     log.flush()
+
+
+def _probe(number: int, now: datetime) -> record.ProbeRun:
+    """Make the record of a night: green, the newest but one with two broken promises; guests are out of reach."""
+    at = now - timedelta(days=number, hours=7)
+    names = tuple(f"site-{n}.example" for n in range(180))
+    broken = (
+        record.Finding("nordvpn.com", record.Result.BROKEN, "blocked (vpn)", "203.0.113.7"),
+        record.Finding("www.samaritans.org", record.Result.BROKEN, "open", "NOERROR, blocked"),
+    )
+    away = record.Finding("everything", record.Result.UNREACHED, "", "this box has no address in it")
+    packets = tuple(
+        record.Finding(
+            what, record.Result.UNREACHED, "refused", "the box's own packets do not pass its firewall"
+        )
+        for what in ("DNS over TLS", "QUIC")
+    )
+    groups = (
+        record.Group("pupils", record.Kind.CANARY, "dns", ("filter-check.schoolgate.internal",)),
+        record.Group("pupils", record.Kind.SERVICES, "dns", names),
+        record.Group("pupils", record.Kind.CIRCUMVENTION, "proxy", names[:30], broken if number == 1 else ()),
+        record.Group("pupils", record.Kind.CIRCUMVENTION, "firewall", (), packets),
+        record.Group(
+            "staff",
+            record.Kind.SERVICES,
+            "dns",
+            names,
+            (record.Finding("slow.example", record.Result.UNKNOWN, "open", "SERVFAIL"),),
+        ),
+        record.Group("guests", record.Kind.CANARY, "dns", (), (away,)),
+    )
+    who = "sam as root" if number == 1 else "timer"
+    return record.ProbeRun(
+        f"{number:032x}", at, at + timedelta(seconds=21), who, "filter", "box", "0123456789ab", groups, record.outcome_of(groups)
+    )  # fmt: skip
 
 
 _BLOCKED = (

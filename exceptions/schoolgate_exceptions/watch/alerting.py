@@ -1,7 +1,8 @@
 """Alerts: a device whose score reached a threshold. One letter for a burst, acknowledged here, escalated if not.
 
-Of pupils and guests the designated safeguarding lead is told, of staff the headteacher. No device of staff comes under
-supervision by its score: that is for a person to decide.
+Of pupils and guests the designated safeguarding lead is told, of staff the headteacher; where nobody is in that role,
+or nobody has acknowledged the alert after `escalate_after` of school hours, the next in the chain. No letter names a
+device. No device of staff comes under supervision by its score: that is for a person to decide.
 """
 
 from dataclasses import dataclass
@@ -15,15 +16,20 @@ from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.errors import InvalidInput, NotFound
 from schoolgate_exceptions.event_tables import alerts
 from schoolgate_exceptions.mails import Letter
+from schoolgate_exceptions.outbox import Recipient
 from schoolgate_exceptions.plain_text import words
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.sanctioning import Sanctioning
+from schoolgate_exceptions.school_hours import hours_between, is_in_hours
 from schoolgate_exceptions.watch.devices import SEES_PUPILS, SEES_STAFF
 from schoolgate_exceptions.watch.scoring import Reached
 from schoolgate_policy.model import People
 
-_FIRST = {True: (Role.HEAD,), False: (Role.DSL,)}  # by whether it is staff
-_THEN = {True: (Role.DEPUTY,), False: (Role.HEAD,)}
+# Who is told, one after the other, by whether it is about staff. Only who may see such an alert.
+_CHAIN = {
+    True: (Role.HEAD, Role.DEPUTY, Role.OFFICER),
+    False: (Role.DSL, Role.HEAD, Role.DEPUTY, Role.OFFICER),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,8 @@ class Alerting:
         more = {"at": at, "device": reached.device, "network": network, "people": people}
         made = connection.execute(alerts.insert().values(**values, **more).returning(alerts.c.number))
         number = int(made.scalar_one())
-        self._desk.tell(connection, Letter.ALERT, _FIRST[people is People.STAFF], None, alert=number)
+        first = next(iter(self._steps(connection, is_staff=people is People.STAFF)), ())
+        self._post(connection, Letter.ALERT, first, number)
         self._office.audit.add(
             connection, self._office.now(), SYSTEM, "alert.raised", str(number),
             network=network, points=reached.points, techniques=reached.techniques,
@@ -133,21 +140,49 @@ class Alerting:
             return self.get(connection, number)
 
     def escalate_due(self) -> int:
-        """Tell somebody else of alerts that nobody has acknowledged in time; once for each."""
-        now = self._office.now()
-        before = now - self._office.policy.circumvention.escalate_after
+        """Tell the next person of alerts that nobody has acknowledged in time; once for each, in school hours."""
+        now, policy = self._office.now(), self._office.policy
+        wait = policy.circumvention.escalate_after
+        if not is_in_hours(policy, now):
+            return 0
         told = 0
         with self._office.write() as connection:
             query = sa.select(alerts).where(
-                alerts.c.acknowledged_at.is_(None), alerts.c.escalated_at.is_(None), alerts.c.at <= before
+                alerts.c.acknowledged_at.is_(None), alerts.c.escalated_at.is_(None), alerts.c.at <= now - wait
             )
             for one in [_alert(row) for row in connection.execute(query)]:
-                told += self._desk.tell(
-                    connection, Letter.ALERT_AGAIN, _THEN[one.is_staff], None, alert=one.number
+                if hours_between(policy, one.at, now) < wait:
+                    continue
+                steps = self._steps(connection, is_staff=one.is_staff)
+                told += self._post(
+                    connection,
+                    Letter.ALERT_AGAIN,
+                    steps[1] if steps[1:] else steps[0] if steps else (),
+                    one.number,
                 )
                 here = alerts.update().where(alerts.c.number == one.number)
                 connection.execute(here.values(escalated_at=now))
         return told
+
+    def _steps(self, connection: Connection, *, is_staff: bool) -> list[tuple[Recipient, ...]]:
+        """Return who is told first, who then, and so on: nobody twice, and no step without anybody."""
+        told: set[str] = set()
+        found = []
+        for role in _CHAIN[is_staff]:
+            fresh = tuple(
+                one for one in self._desk.recipients(connection, role) if one.email.casefold() not in told
+            )
+            told |= {one.email.casefold() for one in fresh}
+            if fresh:
+                found.append(fresh)
+        return found
+
+    def _post(
+        self, connection: Connection, letter: Letter, recipients: tuple[Recipient, ...], number: int
+    ) -> int:
+        for one in recipients:
+            self._desk.outbox.post(connection, letter, one, alert=number)
+        return len(recipients)
 
 
 def _alert(row: Row[Any]) -> Alert:

@@ -18,8 +18,9 @@ from schoolgate_exceptions.watch import writing
 from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_exceptions.watch.devices import Devices, Identified
 from schoolgate_exceptions.watch.folding import Fold, Folded, site_of
+from schoolgate_exceptions.watch.probes import Probes
 from schoolgate_exceptions.watch.scoring import Reached, Scores
-from schoolgate_policy.event import Bell, Event, Fault, Sighting, Visit
+from schoolgate_policy.event import Bell, Event, Fault, Probed, Sighting, Visit
 from schoolgate_policy.model import Recorded
 from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_policy.technique_table import weight
@@ -29,15 +30,17 @@ _SKEW = 300.0  # seconds by which a clock may be ahead
 _HOUR = 3600
 _KNOWN = frozenset(Technique)
 _BLOCK = "block"
+_NOT_THEIRS = frozenset({Technique.SPOOFED_SOURCE})  # whoever has the address did not send it
 
 
 class EventLog:
     """Folds and keeps events (the portal's side of the socket)."""
 
-    def __init__(self, office: Office, devices: Devices, alerting: Alerting) -> None:
+    def __init__(self, office: Office, devices: Devices, alerting: Alerting, probes: Probes) -> None:
         self._office = office
         self._devices = devices
         self._alerting = alerting
+        self._probes = probes
         self._fold = Fold()
         self._scores = Scores()
         self._done: list[Folded] = []  # replaced before they were written
@@ -66,6 +69,8 @@ class EventLog:
                 self._bells.append(one)
             elif type(one) is Fault:
                 self._counts.fault(_hour(one.at), one)
+            elif type(one) is Probed and not self._probes.take(one):
+                self.lost(1)
 
     def mark(self, box: int, sequence: int) -> None:
         """Have it written together with the events that a box's batch ends with this sequence."""
@@ -82,16 +87,18 @@ class EventLog:
             self._restore()
         now = self._office.now()
         ended = self._scores.over(now.timestamp(), self._office.policy.circumvention)
-        changed = self._done + self._fold.changed()
+        changed, probed = self._done + self._fold.changed(), self._probes.complete()
         waiting = self._bells or self._reached or self._supervise or self._marks
-        if not (changed or self._counts or waiting or ended):
+        if not (changed or self._counts or waiting or ended or probed):
             return 0
         with self._office.write() as connection:
             rows = self._write(connection, now, changed)
+            self._probes.write(connection, probed)
             self._alerting.ended(connection, ended)
             for reached, network, _ in self._reached:
                 self._alerting.raised(connection, reached, network)
         self._supervise += [(reached, address) for reached, _, address in self._reached if reached.supervise]
+        self._probes.written(probed)
         for one in changed:
             one.changed = False
         self._done.clear()
@@ -143,7 +150,7 @@ class EventLog:
         if self._fold.full:
             self.lost(1)
             return
-        points = weight(technique) if technique else 0
+        points = weight(technique) if technique and technique not in _NOT_THEIRS else 0
         event = Folded(
             one.at, one.at, one.point, one.network, found.device, found.attribution, one.host, one.service,
             one.category, one.verdict, one.reason, one.source, technique, points, times,

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from schoolgate_exceptions.papers.desk import READS_EVIDENCE
+from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
 from schoolgate_exceptions.ports import Page
 from schoolgate_exceptions.queue import READERS
 from schoolgate_exceptions.roles import Role
@@ -9,6 +11,7 @@ from schoolgate_exceptions.watch.devices import SEES_PUPILS
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.visit import Visit
 
+READS_CHECKS = (Role.DSL, Role.HEAD, Role.DEPUTY, Role.GOVERNOR, Role.OFFICER, Role.TECHNICIAN)
 READS_ACTIVITY = (*SEES_PUPILS, Role.GOVERNOR, Role.TECHNICIAN, Role.DPO)
 _AUDITORS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN)
 _REGISTRARS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
@@ -26,10 +29,35 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ),
     ("/activity", "What the filter did", "Counts and pictures that name nobody; to print.", READS_ACTIVITY),
     (
+        "/checks",
+        "Checks",
+        "Whether the filter does what it promises: tried each night, from each network.",
+        READS_CHECKS,
+    ),
+    (
         "/attempts",
         "Attempts",
         "Who tried to get round the filter: ways, times, and devices by pseudonym.",
         SEES_PUPILS,
+    ),
+    (
+        "/papers/report",
+        "Report",
+        "What was blocked, tried and asked for, on one page for governors and the safeguarding lead.",
+        READS_REPORTS,
+    ),
+    (
+        "/papers/evidence",
+        "Standards",
+        "Each point of the UKSIC and DfE standards: met, not met or not ours, with its proof.",
+        READS_EVIDENCE,
+    ),
+    ("/papers/limits", "Limits", "What the filter cannot see, on which network.", ()),
+    (
+        "/papers/data-protection",
+        "Data protection",
+        "What is recorded, why, for how long and for whom.",
+        READS_EVIDENCE,
     ),
     (
         "/sanctions/pause",
