@@ -46,20 +46,21 @@ def cut(text: str, policy: Policy, networks: Collection[str]) -> str:
 
 
 def _empty(lines: list[str], key: yaml.Node, value: yaml.SequenceNode, foreign: set[str]) -> None:
-    starts = [item.start_mark.line for item in value.value]
-    ends = [*starts[1:], _last(value) + 1]
-    gone = [_id(item) in foreign for item in value.value]
-    for start, end, goes in zip(starts, ends, gone, strict=True):
-        if goes:
-            lines[start:end] = [_line_end(line) for line in lines[start:end]]
-    if all(gone):
+    gone = [item for item in value.value if _id(item) in foreign]
+    for item in gone:
+        start, end = item.start_mark.line, _last(item) + 1
+        lines[start:end] = [_line_end(line) for line in lines[start:end]]
+    if len(gone) == len(value.value):
         lines[key.start_mark.line] = _line_end(lines[key.start_mark.line])
 
 
-def _last(value: yaml.SequenceNode) -> int:
-    """Return the last line that belongs to the last exception."""
-    mark = value.end_mark
-    return mark.line - 1 if mark.column == 0 and mark.line > value.start_mark.line else mark.line
+def _last(node: yaml.Node) -> int:
+    """Return the last line that says something: a block's own end mark lies behind the comments that follow it."""
+    if isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False):
+        mark = node.end_mark
+        return mark.line - 1 if mark.column == 0 and mark.line > node.start_mark.line else mark.line
+    pairs = (part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,)))
+    return max((_last(part) for part in pairs), default=node.start_mark.line)
 
 
 def _id(item: yaml.Node) -> str:

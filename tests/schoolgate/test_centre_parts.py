@@ -39,6 +39,7 @@ exceptions:
     reason: Two
     approved_by: headteacher
   - {id: REQ-2026-0003, allow: [facebook.com], from: 2026-11-20, until: 2026-12-01, reason: All, approved_by: head}
+# --- what stands behind the exceptions is not theirs ---
 limits: {longest_exception: 90 days}
 """
 
@@ -109,6 +110,7 @@ def test_a_box_gets_its_own_exceptions(networks, kept):
     whole = (head + BODY).splitlines()
     assert len(text.splitlines()) == len(whole)
     assert all(new in {"", old} for new, old in zip(text.splitlines(), whole, strict=True))
+    assert "# --- what stands behind the exceptions is not theirs ---" in text
     assert {one.source for one in again.exceptions} <= {one.source for one in policy.exceptions}
 
 
@@ -120,6 +122,7 @@ def test_nothing_left_is_no_empty_key():
     )
     head = policy_of.__defaults__[0]
     text = cut(head + body, policy_of(body), ["guests"])
+    assert "# --- what stands behind the exceptions is not theirs ---" in text
     assert not policy_of(text[len(head) :]).exceptions
 
 
