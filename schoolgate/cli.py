@@ -14,6 +14,7 @@ from schoolgate import __version__
 from schoolgate.commands import (
     audit,
     backup,
+    box,
     ca,
     catalogue,
     demo,
@@ -27,6 +28,7 @@ from schoolgate.commands import (
     probe,
     purge,
     requests,
+    rpz,
     run,
     services,
     users,
@@ -54,6 +56,8 @@ policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(firewall.app, name="firewall")
+app.add_typer(rpz.app, name="rpz")
+app.add_typer(box.app, name="box")
 app.add_typer(requests.app, name="requests")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")

@@ -13,6 +13,7 @@ from schoolgate_exceptions.approving import Approving
 from schoolgate_exceptions.asking import Asking
 from schoolgate_exceptions.audit import Audit
 from schoolgate_exceptions.audit_book import AuditBook
+from schoolgate_exceptions.boxes import Boxes
 from schoolgate_exceptions.database import Database
 from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.ending import Ending
@@ -94,6 +95,7 @@ class Service:
     outbox: Outbox
     publisher: Publisher
     jobs: Jobs
+    boxes: Boxes  # of a centre: those of many schools
 
     def close(self) -> None:
         """Let go of the database."""
@@ -175,4 +177,5 @@ def build_service(
             policy,
             alerting,
         ),
+        boxes=Boxes(office),
     )

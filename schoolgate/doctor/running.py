@@ -9,6 +9,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 
 from schoolgate.app import dns_config
+from schoolgate.box.home import Home
 from schoolgate.doctor.finding import Finding, Subject, Weight
 from schoolgate.lookup import UpstreamLookup
 from schoolgate.metrics_dns import DnsMetrics
@@ -42,13 +43,25 @@ def upstreams(at: Subject) -> Iterator[Finding]:
             yield Finding("upstreams", Weight.ERROR, f"{upstream}: {problem}", do)
 
 
+def centre(at: Subject) -> Iterator[Finding]:
+    """Find what is wrong between a box and its centre."""
+    for what, why in Home(at.settings.state).trouble().items():
+        do = "the last good policy is in force; look at the centre, the network between, and this box's clock"
+        yield Finding("centre", Weight.ERROR, f"{what}: {why}", do)
+
+
 def health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
-    """Yield every part that should run, and where it tells how it is."""
+    """Yield each part that is to run, and where it says whether it is well."""
     for number in range(1, settings.dns.workers + 1):
         yield "dns", settings.of_worker("dns", number).metrics.dns
     for number in range(1, settings.proxy.workers + 1):
         yield "proxy", settings.of_worker("proxy", number).metrics.proxy
-    yield "portal", settings.metrics.portal
+    if Home(settings.state).is_enrolled:  # the portal is the centre's
+        yield "box", settings.metrics.box
+    else:
+        yield "portal", settings.metrics.portal
+    if settings.rpz.secondaries:
+        yield "rpz", settings.metrics.rpz
     if settings.interfaces:
         yield "evidence", settings.metrics.firewall
 

@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from schoolgate import systemd
+from schoolgate.events.sender import SOCKET, EventSender
 from schoolgate.firewall.evidence import EvidenceReader, EvidenceSink, read
 from schoolgate.health import HealthServer
 from schoolgate.metrics import Metrics
@@ -27,9 +28,14 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics("firewall")
     metrics.begin(networks.values())
-    reader = EvidenceReader(partial(read, networks), sink or MetricsRecorder(metrics), metrics.registry)
+    lost = metrics.events_dropped.labels("sender").inc
+    events = EventSender(settings.state / SOCKET, "firewall", lost=lost)
+    reader = EvidenceReader(
+        partial(read, networks), sink or MetricsRecorder(metrics, events), metrics.registry
+    )
     health = HealthServer(metrics.registry, {"firewall": lambda: _unread(reader)})
     await health.start(*settings.metrics.firewall)
+    events.start()
     tasks = [
         asyncio.create_task(reader.follow(seconds), name="evidence"),
         asyncio.create_task(systemd.keep_alive(lambda: _unread(reader) or "reading"), name="watchdog"),
@@ -44,6 +50,7 @@ async def serve(
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
         await health.stop()
+        await asyncio.to_thread(events.stop)
 
 
 def _unread(reader: EvidenceReader) -> str | None:

@@ -15,7 +15,7 @@ import pypdf
 import pytest
 from running import ROOT
 
-from schoolgate.box import SettingsBox
+from schoolgate.box_facts import SettingsBox
 from schoolgate.cli import main
 from schoolgate.settings import Endpoint, MetricsSettings, Settings
 from schoolgate_policy.event import Visit

@@ -77,6 +77,7 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
         "Rules for a special time, such as an incident.",
         (Role.OFFICER, Role.HEAD, Role.DEPUTY),
     ),
+    ("/boxes", "Boxes", "Those of other schools that this portal looks after.", (*_KEEPERS, Role.GOVERNOR)),
     ("/people", "People", "Who can sign in, and in which roles.", (*_KEEPERS, Role.GOVERNOR)),
     ("/audit", "Audit", "Who did what, and when; nothing in it can be changed.", _AUDITORS),
 )

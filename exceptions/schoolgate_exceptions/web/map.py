@@ -6,6 +6,7 @@ from schoolgate_exceptions.web import (
     api,
     approvals,
     asks,
+    box_pages,
     cases,
     certificate_page,
     check_pages,
@@ -160,6 +161,7 @@ _OFFICE = (
         signed_in=True,
         roles=_LOOKERS,
     ),
+    Route("/boxes", "boxes", box_pages.listed, signed_in=True, roles=_LOOKERS),
     Route("/audit", "audit", looking.audit, signed_in=True),
     Route("/audit/export", "audit", None, looking.export, signed_in=True),
 )
