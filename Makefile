@@ -9,7 +9,7 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench bench-dns bench-proxy fuzz lab screenshots lock packages clean
+.PHONY: help run demo test lint format bench bench-dns bench-proxy fuzz lab screenshots pictures lock packages clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,15 +36,15 @@ format: $(STAMPS)/dev  ## put the code into the one style
 	$(BIN)/ruff format
 
 bench: $(STAMPS)/dev  ## measure speed (never part of the tests)
-	@for script in $(filter-out %/bench_dns.py %/dns_servers.py %/bench_proxy.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in $(filter-out %/bench_dns.py %/dns_servers.py %/bench_proxy.py %/proxy_servers.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 bench-dns: $(STAMPS)/dev  ## measure the sinkhole against dnsmasq, unbound and dnsdist (installs them, as root)
 	@deploy/bench-packages.sh
 	@$(BIN)/python benchmarks/bench_dns.py $(ARGS)
 
-bench-proxy: $(STAMPS)/dev  ## measure the proxy beside mitmdump and squid, which are installed if need be (as root)
-	@if [ "$$(id -u)" = 0 ] && ! { command -v squid && command -v nginx && command -v hey; } >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends squid-openssl nginx-light hey curl openssl >/dev/null; fi
+bench-proxy: $(STAMPS)/dev  ## measure the proxy beside mitmdump, squid and e2guardian, which are installed if need be (as root)
+	@if [ "$$(id -u)" = 0 ] && ! { command -v squid && command -v e2guardian && command -v nginx && command -v hey; } >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends squid-openssl e2guardian nginx-light hey curl openssl >/dev/null; fi
 	@$(BIN)/python benchmarks/bench_proxy.py $(ARGS)
 
 fuzz: $(STAMPS)/dev  ## feed the readers of DNS messages with noise, SECONDS_EACH=60 on each (never part of the tests)
@@ -56,6 +56,9 @@ lab: packages $(STAMPS)/dev  ## a school in network namespaces to try by hand, a
 
 screenshots: $(STAMPS)/dev  ## take a picture of every page of the portal, in build/screenshots (ONLY=ask takes some)
 	$(BIN)/python tests/support/screenshots.py build/screenshots $(ONLY)
+
+pictures: $(STAMPS)/dev  ## draw and take the pictures of docs/quick-start.md anew
+	@cd tests/support && exec $(abspath $(BIN))/python pictures.py
 
 lock: $(STAMPS)/dev  ## pin the newest allowed packages in requirements/, with hashes
 	deploy/lock.sh $(BIN)

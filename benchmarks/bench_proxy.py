@@ -2,14 +2,16 @@
 
 Every round visits each proxy in turn (A B C, A B C ...), so that the figures stand side by side in one run. The
 proxies run on one core, client and origin on the other. "CPU" is the processor time of the proxy for one unit, from
-/proc; it is steadier than the clock where a machine has other work. Needs nginx, squid-openssl, hey and curl.
+/proc; it is steadier than the clock where a machine has other work. Needs nginx, squid-openssl, hey and curl; e2guardian is
+measured, where it is installed and we are root, on connections that it passes on (it opens none here). mitmdump passes
+connections on with `ignore_connection`, squid with `splice`, and they open them by default and with `bump`.
 
-    bench_proxy.py [--rounds N] [--only mitmdump,schoolgate,squid]
+    bench_proxy.py [--rounds N] [--seconds S] [--only mitmdump,schoolgate,squid,e2guardian]
+
+No round is begun after S seconds, so that a slow machine ends in time, too.
 """
 
-# ruff: noqa: PLC0415 - only the measured process itself loads the proxy
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -21,64 +23,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-ORIGIN, PORT = "127.0.0.2", 443
-PASSED, OPENED, BLOCKED = "passed.example", "opened.example", "blocked.example"
-GUEST = "127.0.30.5"
-LARGE = 256  # MB of the large file
-PEERS = ("mitmdump", "schoolgate", "squid")
+from proxy_servers import (
+    BLOCKED,
+    GUEST,
+    LARGE,
+    OPENED,
+    ORIGIN,
+    PASSED,
+    PORT,
+    certificates,
+    free_port,
+    on_core,
+    origin,
+    peer_command,
+    running,
+    two_workers,
+)
+
+PEERS = ("mitmdump", "schoolgate", "squid", "e2guardian")
+OPENS = ("mitmdump", "schoolgate", "squid")
 TICK = 1 / os.sysconf("SC_CLK_TCK")
-POLICY = f"""
-version: 1
-school: {{name: Bench, timezone: Europe/London, bank_holidays: england}}
-networks:
-  pupils: {{people: pupil, addresses: [127.0.0.0/16], inspection: all, otherwise: allow}}
-  guests: {{people: guest, addresses: [127.0.30.0/24], inspection: names, otherwise: allow}}
-unknown_clients: pupils
-never_inspect: [{PASSED}]
-rules: [{{block: [{BLOCKED}], reason: Not at school}}]
-"""
-MITMDUMP = f"""
-from mitmproxy import http
-class Bench:
-    def tls_clienthello(self, data):
-        data.ignore_connection = data.client_hello.sni == "{PASSED}"
-    def requestheaders(self, flow):
-        flow.response = http.Response.make(403, b"no" * 2000) if flow.request.host == "{BLOCKED}" else None
-    def responseheaders(self, flow):
-        flow.response.stream = True
-    def server_connect(self, data):
-        data.server.address = ("{ORIGIN}", {PORT})
-addons = [Bench()]
-"""
-SQUID = """
-http_port 127.0.0.1:{port} ssl-bump cert={folder}/ca.pem generate-host-certificates=on dynamic_cert_mem_cache_size=8MB
-sslcrtd_program /usr/lib/squid/security_file_certgen -s {folder}/certs -M 8MB
-acl step1 at_step SslBump1
-acl passed ssl::server_name @passed@
-acl blocked dstdomain @blocked@
-ssl_bump peek step1
-ssl_bump splice passed
-ssl_bump bump all
-http_access deny blocked
-http_access allow all
-tls_outgoing_options flags=DONT_VERIFY_PEER
-sslproxy_cert_error allow all
-hosts_file {folder}/hosts
-cache deny all
-cache_mem 8 MB
-access_log none
-cache_log {folder}/cache.log
-pid_filename {folder}/squid.pid
-coredump_dir {folder}
-workers 1
-shutdown_lifetime 0 seconds
-""".replace("@passed@", PASSED).replace("@blocked@", BLOCKED)
 
 
 @dataclass
@@ -100,12 +70,7 @@ class Peer:
 
     def cpu(self) -> float:
         """Return the processor seconds used so far."""
-        total = 0
-        for pid in self.pids():
-            with suppress(OSError):
-                words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                total += int(words[11]) + int(words[12])
-        return total * TICK
+        return cpu_of(self.pids())
 
     def rss(self) -> float:
         """Return the resident memory in KB."""
@@ -115,6 +80,16 @@ class Peer:
             for line in Path(f"/proc/{pid}/status").read_text().splitlines()
             if line.startswith("VmRSS")
         )
+
+
+def cpu_of(pids: list[int]) -> float:
+    """Return the processor seconds that processes have used so far."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(words[11]) + int(words[12])
+    return total * TICK
 
 
 @dataclass
@@ -131,10 +106,6 @@ class Table:
         """Return the median of the rounds."""
         values = self.cells.get(row, {}).get(peer)
         return median(values) if values else None
-
-
-def on_core(core: int, command: list[str]) -> list[str]:
-    return ["taskset", "-c", str(core % (os.cpu_count() or 1)), *command]
 
 
 def hey(peer: Peer, host: str, count: int, *, keep: bool, clients: int = 16) -> int:
@@ -233,9 +204,11 @@ def one_round(peer: Peer, table: Table, base: tuple[float, float]) -> None:
     cost("pass: new connection, CPU µs", lambda: hey(peer, PASSED, 1600, keep=False))
     carry("pass", PASSED)
     context = insecure()
-    times = [fetch(peer.port, PASSED, context)[0] for _ in range(250)]
+    times = [fetch(peer.port, PASSED, context)[0] for _ in range(300)]
     table.add("pass: added p50, ms", peer.name, median(times) - base[0])
     table.add("pass: added p99, ms", peer.name, percentile(times, 0.99) - base[1])
+    if peer.name not in OPENS:
+        return
     cost("open: new connection, CPU µs", lambda: hey(peer, OPENED, 256, keep=False))
     cost("open: kept connection, CPU µs a request", lambda: hey(peer, OPENED, 992, keep=True))
     carry("open", OPENED)
@@ -245,6 +218,23 @@ def one_round(peer: Peer, table: Table, base: tuple[float, float]) -> None:
     table.add("block page inside TLS, p50 ms", peer.name, median(ms for ms, _ in pages))
     if peer.name == "schoolgate":
         table.add("refusal without a page, p50 ms", peer.name, median(refusal(peer.port) for _ in range(100)))
+
+
+def workers(folder: Path, table: Table) -> None:
+    """Measure two workers behind one port on all cores: linear is what costs as much for each connection as one worker."""
+    port = free_port()
+    with running(two_workers(folder, port), port) as process:
+        peer = Peer("schoolgate", port, process)
+        time.sleep(3)  # until both listen
+        hey(peer, OPENED, 64, keep=False)
+        for row, host, count in (("passed", PASSED, 1600), ("opened", OPENED, 256)):
+            before = peer.cpu()
+            done = hey(peer, host, count, keep=False)
+            table.add(
+                f"two workers: new connection {row}, CPU µs", peer.name, (peer.cpu() - before) / done * 1e6
+            )
+        shares = sorted(cpu_of([pid]) for pid in peer.pids()[1:3])
+        table.add("two workers: the less busy one's share of the work", peer.name, shares[0] / sum(shares))
 
 
 def idle(peer: Peer, table: Table) -> None:
@@ -263,126 +253,6 @@ def growth(peer: Peer, table: Table) -> None:
     before = peer.rss()
     hey(peer, OPENED, 20_000, keep=True)
     table.add("growth over 20,000 opened requests, MB", peer.name, (peer.rss() - before) / 1024)
-
-
-@contextmanager
-def running(
-    command: list[str], port: int, host: str = "127.0.0.1", **named: object
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until it listens, and end it afterwards."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, **named)  # type: ignore[call-overload]
-    try:
-        for _ in range(300):
-            with suppress(OSError), socket.create_connection((host, port), timeout=1):
-                break
-            if process.poll() is not None:
-                raise RuntimeError(f"{' '.join(command)} ended by itself")
-            time.sleep(0.05)
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        for left in Path("/dev/shm").glob(f"bench{os.getpid()}-*"):
-            left.unlink()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def certificates(folder: Path) -> None:
-    run = subprocess.run
-    subject = ["-nodes", "-days", "2", "-subj", "/CN=bench"]
-    names = "subjectAltName=" + ",".join(f"DNS:{host}" for host in (PASSED, OPENED, BLOCKED))
-    run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", folder / "o.key", "-out", folder / "o.pem", "-addext", names, *subject], check=True, capture_output=True)  # fmt: skip
-    run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout", folder / "ca.key", "-out", folder / "ca.crt", *subject], check=True, capture_output=True)  # fmt: skip
-    (folder / "ca.pem").write_bytes((folder / "ca.key").read_bytes() + (folder / "ca.crt").read_bytes())
-
-
-def origin(folder: Path) -> list[str]:
-    """Write the origin's files and return the command that runs it."""
-    (folder / "small").write_bytes(b"x" * 1024)
-    with (folder / "large").open("wb") as file:
-        file.truncate(LARGE << 20)
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit; user root;\n"
-        "events { worker_connections 8192; }\n"
-        f"http {{ access_log off; sendfile on; keepalive_requests 1000000; client_body_temp_path {folder}/b;\n"
-        f"proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;\n"
-        f"scgi_temp_path {folder}/s; server {{ listen {ORIGIN}:{PORT} ssl; root {folder};\n"
-        f"ssl_certificate {folder}/o.pem; ssl_certificate_key {folder}/o.key; ssl_protocols TLSv1.3; }} }}\n"
-    )
-    return ["nginx", "-c", str(config), "-p", str(folder)]
-
-
-def peer_command(name: str, folder: Path, port: int) -> list[str]:
-    here = Path(sys.executable).parent
-    if name == "mitmdump":
-        (folder / "bench_mitm.py").write_text(MITMDUMP)
-        words = ["-q", "-s", str(folder / "bench_mitm.py"), "--listen-host", "127.0.0.1", "-p", str(port)]
-        words += ["--set", f"confdir={folder}/mitm", "--set", "connection_strategy=lazy", "--ssl-insecure"]
-        return [str(here / "mitmdump"), *words, "--set", "upstream_cert=false"]
-    if name == "schoolgate":
-        return [sys.executable, __file__, "--serve", str(folder), str(port)]
-    (folder / "hosts").write_text("".join(f"{ORIGIN} {host}\n" for host in (PASSED, OPENED, BLOCKED)))
-    (folder / "squid.conf").write_text(SQUID.format(port=port, folder=folder))
-    shutil.rmtree(folder / "certs", ignore_errors=True)
-    subprocess.run(
-        ["/usr/lib/squid/security_file_certgen", "-c", "-s", str(folder / "certs"), "-M", "8MB"],
-        check=True,
-        capture_output=True,
-    )
-    if os.geteuid() == 0:  # squid gives up its rights
-        subprocess.run(["chown", "-R", "proxy", str(folder / "certs"), str(folder / "ca.pem")], check=True)
-        folder.chmod(0o777)
-    return ["squid", "-N", "-n", f"bench{os.getpid()}", "-f", str(folder / "squid.conf")]
-
-
-async def serve(folder: Path, port: int) -> None:
-    """Run Schoolgate's proxy with its real metrics and recorder."""
-    from datetime import UTC, datetime
-    from ipaddress import ip_network
-
-    from schoolgate import logs
-    from schoolgate.metrics import Metrics
-    from schoolgate.metrics_proxy import ProxyMetrics
-    from schoolgate.record import MetricsRecorder
-    from schoolgate_policy.store import PolicyStore
-    from schoolgate_proxy.config import ProxyConfig
-    from schoolgate_proxy.server import ProxyServer
-
-    class Quiet:
-        def policy_loaded(self, *_: object) -> None: ...
-        def policy_rejected(self, *_: object, **__: object) -> None: ...
-
-    async def resolve(_name: str, _port: int) -> list[tuple[str, int]]:
-        return [(ORIGIN, PORT)]
-
-    logs.configure("info", "proxy")
-    (folder / "policy.yaml").write_text(POLICY)
-    metrics = Metrics("proxy")
-    config = ProxyConfig(
-        state=folder / "schoolgate",
-        explicit=(("127.0.0.1", port),),
-        upstream_ca=folder / "o.pem",
-        allowed_upstream=(ip_network("127.0.0.0/8"),),
-        resolve=resolve,
-    )
-    server = ProxyServer(
-        config,
-        PolicyStore(folder / "policy.yaml", None, Quiet()),
-        MetricsRecorder(metrics),
-        ProxyMetrics(metrics.registry),
-        lambda: datetime.now(UTC),
-    )
-    await server.start()
-    await server.run()
 
 
 def report(table: Table) -> str:
@@ -427,11 +297,31 @@ def goals(table: Table) -> list[str]:
     below("refusal without a page ≤ 0.2 ms", "refusal without a page, p50 ms", 0.2)
     below("growth over 20,000 requests ≤ 10 MB", "growth over 20,000 opened requests, MB", 10)
     below("idle passed connection ≤ 30 KB", "idle passed connection, KB", 30)
+    for kind, one in (("passed", "pass"), ("opened", "open")):
+        alone = table.middle(f"{one}: new connection, CPU µs", "schoolgate")
+        two = table.middle(f"two workers: new connection {kind}, CPU µs", "schoolgate")
+        if alone and two:
+            verdict = "met" if two <= 1.25 * alone else "MISSED"
+            lines.append(
+                f"| two workers, {kind}: each connection ≤ 1.25 x what it costs one | {two / alone:.2f} | {verdict} |"
+            )
     return lines
 
 
-def measure(names: list[str], rounds: int, *, memory: bool) -> Table:
-    """Run origin and proxies, and visit each proxy in every round."""
+def all_rounds(peers: list[Peer], table: Table, most: int, seconds: float) -> None:
+    """Visit each proxy in every round; the first round is always done, and none begun that would take too long."""
+    began, context = time.monotonic(), insecure()
+    for done in range(most):
+        if done and (time.monotonic() - began) * (done + 1) / done > seconds:
+            break
+        times = [fetch(None, PASSED, context)[0] for _ in range(300)]
+        base = median(times), percentile(times, 0.99)
+        for peer in peers:
+            one_round(peer, table, base)
+
+
+def measure(names: list[str], rounds: int, seconds: float, *, memory: bool) -> Table:
+    """Run origin and proxies, and visit each proxy in every round; the first round is always done."""
     table = Table()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-proxy-")))
@@ -443,20 +333,18 @@ def measure(names: list[str], rounds: int, *, memory: bool) -> Table:
             port = free_port()
             peers.append(Peer(name, port, stack.enter_context(running(on_core(0, peer_command(name, folder, port)), port))))  # fmt: skip
         os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
-        context = insecure()
         for peer in peers:
-            for host in (PASSED, OPENED):
+            for host in (PASSED, OPENED) if peer.name in OPENS else (PASSED,):
                 hey(peer, host, 64, keep=False)
             if memory:
                 idle(peer, table)
-        for _ in range(rounds):
-            times = [fetch(None, PASSED, context)[0] for _ in range(250)]
-            base = median(times), percentile(times, 0.99)
-            for peer in peers:
-                one_round(peer, table, base)
+        all_rounds(peers, table, rounds, seconds)
         for peer in peers:
             if peer.name == "schoolgate" and memory:
                 growth(peer, table)
+        if "schoolgate" in names:
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+            workers(folder, table)
     return table
 
 
@@ -465,18 +353,20 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(PEERS))
     parser.add_argument("--no-memory", action="store_true")
-    parser.add_argument("--serve", nargs=2)
+    parser.add_argument(
+        "--seconds", type=float, default=240, help="begin no round that would end after so many"
+    )
     arguments = parser.parse_args()
-    if arguments.serve:
-        asyncio.run(serve(Path(arguments.serve[0]), int(arguments.serve[1])))
-        return 0
     names = [name for name in arguments.only.split(",") if name in PEERS]
+    if "e2guardian" in names and (os.geteuid() or not shutil.which("e2guardian")):
+        print("e2guardian is not measured: it is not installed, or we are not root", file=sys.stderr)
+        names.remove("e2guardian")
     missing = [tool for tool in ("nginx", "hey", "curl", "openssl", "squid") if not shutil.which(tool)]
     if missing:
         print(f"not measured: {', '.join(missing)} not found", file=sys.stderr)
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended too
-    table = measure(names, arguments.rounds, memory=not arguments.no_memory)
+    table = measure(names, arguments.rounds, arguments.seconds, memory=not arguments.no_memory)
     print(report(table))
     print(json.dumps(table.cells), file=sys.stderr)
     return 0

@@ -7,6 +7,8 @@ set -eu
 wanted='dig bind9-dnsutils questions asked with dig
 kdig knot-dnsutils questions asked with kdig
 curl curl pages fetched with curl
+named bind9 zones taken by BIND
+unbound unbound zones taken by Unbound
 chromium chromium pages looked at in a browser
 nft nftables firewall in network namespaces
 ip iproute2 network namespaces

@@ -21,12 +21,14 @@ _log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from schoolgate.ask_links import AskUrl
+    from schoolgate.centre.listener import CentreListener
     from schoolgate.events.receiver import EventReceiver
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher
     from schoolgate.portal_tls import PortalCertificate
     from schoolgate.sign_on import SignOn
     from schoolgate_dns.config import DnsConfig
+    from schoolgate_dns.rpz.server import RpzServer
     from schoolgate_dns.server import DnsServer
     from schoolgate_exceptions.ports import BlockPage
     from schoolgate_exceptions.server import PortalServer
@@ -196,6 +198,35 @@ def _lookup(around: Surroundings) -> "Resolve | None":
     return UpstreamLookup(upstreams)
 
 
+def build_rpz(around: Surroundings) -> Server:
+    """Put the server of response policy zones together."""
+    from schoolgate.metrics_rpz import RpzMetrics
+    from schoolgate.rpz.build import ListNames, missing, rpz_config
+    from schoolgate.rpz.keyfile import BadKeyFile
+    from schoolgate_dns.rpz.server import RpzServer
+
+    settings = around.settings
+    if not settings.rpz.secondaries:
+        raise CannotStart("rpz.secondaries: nobody may have the zones; name a resolver and its key")
+    try:
+        config = rpz_config(settings)
+    except BadKeyFile as error:
+        raise CannotStart(f"rpz.secondaries: {error}") from error
+    for line in missing(around.store.engine.policy, settings):
+        _log.warning("rpz.incomplete", what=line)
+    for name, one in settings.rpz.secondaries.items():
+        if one.unsigned:
+            _log.warning("rpz.unsigned", secondary=name, effect="known by its address alone")
+    counters = RpzMetrics(around.metrics.registry)
+    names = ListNames(around.store.path.parent, settings)
+    try:
+        server = RpzServer(config, around.store, names, around.recorder, counters, around.clock)
+    except OSError as error:
+        raise CannotStart(f"state: {error.filename}: {(error.strerror or str(error)).lower()}") from error
+    counters.watch(lambda: server.notifier.behind)
+    return _Rpz(server)
+
+
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
     from schoolgate.ask_links import portal_url
@@ -226,9 +257,39 @@ def build_portal(around: Surroundings) -> Server:
         sign_on.providers,
         _certificate(around),
     )
+    events = _event_receiver(around, service)
+    centre = _centre(around, service, events)
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)
     jobs = JobRunner(service, metrics, ProbeMetrics(around.metrics.registry, around.store), around.recorder)
-    return _Portal(server, service, jobs, around.settings, lists, _event_receiver(around, service), sign_on)
+    return _Portal(server, service, jobs, around.settings, lists, events, sign_on, centre)
+
+
+def _centre(around: Surroundings, service: "Service", events: "EventReceiver") -> "CentreListener | None":
+    """Return what serves the boxes of other schools, None where this is no centre."""
+    from schoolgate.centre.desk import Desk
+    from schoolgate.centre.identity import load_identity
+    from schoolgate.centre.listener import CentreListener
+    from schoolgate.centre.parcel import Packer
+
+    at, state = around.settings.centre.listen, around.settings.state
+    if at is None:
+        return None
+    try:
+        identity = load_identity(state)
+        desk = Desk(service.boxes, Packer(around.store, state), identity, events, around.recorder)
+        return CentreListener(at, desk.app, identity.context())
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"centre: {error}") from error
+
+
+def build_box(around: Surroundings) -> Server:
+    """Put the part of a box together that speaks with its centre."""
+    from schoolgate.box.build import build_agent
+
+    try:
+        return build_agent(around)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"box: {error}") from error
 
 
 def _event_receiver(around: Surroundings, service: "Service") -> "EventReceiver":
@@ -317,6 +378,23 @@ class _Dns:
 
 
 @dataclass(frozen=True, slots=True)
+class _Rpz:
+    server: "RpzServer"
+
+    async def start(self) -> None:
+        await self.server.start()
+
+    async def ended(self) -> None:
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+    def listening(self) -> dict[str, str]:
+        return _numbered("rpz", [str(Endpoint(*at)) for at in self.server.addresses])
+
+
+@dataclass(frozen=True, slots=True)
 class _Proxy:
     server: "ProxyServer"
 
@@ -345,6 +423,7 @@ class _Portal:
     lists: "ListRefresher"
     events: "EventReceiver"
     sign_on: "SignOn"
+    centre: "CentreListener | None" = None
 
     async def start(self) -> None:
         from schoolgate.ask_links import portal_url
@@ -352,6 +431,8 @@ class _Portal:
 
         self.events.start()
         await self.server.start()
+        if self.centre is not None:
+            self.centre.start()
         base = portal_url(self.settings) or f"http://{Endpoint(*self.server.address)}"
         if path := announce_first_account(self.service, self.settings, base):
             _log.info("portal.no_account_yet", read=str(path))
@@ -364,6 +445,8 @@ class _Portal:
     async def stop(self) -> None:
         await self.jobs.stop()
         await self.lists.stop()
+        if self.centre is not None:
+            await self.centre.stop()
         await self.server.stop()
         await asyncio.to_thread(self.events.stop)
         self.sign_on.close()
@@ -372,6 +455,7 @@ class _Portal:
     def listening(self) -> dict[str, str]:
         tls = self.server.tls_address
         more = {"portal_tls": str(Endpoint(*tls))} if tls else {}
+        more |= {"centre": str(self.centre.address)} if self.centre else {}
         return {"portal": str(Endpoint(*self.server.address)), **more}
 
 
@@ -385,5 +469,7 @@ PARTS: dict[str, Part] = {
         Part("dns", "dns.listen", build_dns),
         Part("proxy", "proxy.explicit", build_proxy),
         Part("portal", "portal.listen", build_portal, keeps_history=True),
+        Part("rpz", "rpz.listen", build_rpz),
+        Part("box", "box", build_box),
     )
 }

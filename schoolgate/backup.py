@@ -6,6 +6,7 @@ it. Keys are never in it in clear: encrypted in `secrets.sealed`, or left out.
 
 import hashlib
 import json
+import mmap
 import os
 import tarfile
 import tempfile
@@ -19,12 +20,14 @@ from schoolgate import __version__
 from schoolgate.backup_database import copy_sqlite, dump_postgresql, is_postgresql
 from schoolgate.backup_secrets import SECRETS, seal
 from schoolgate.request_queue import DATABASE, FIRST_ACCOUNT
+from schoolgate.rpz.build import FOLDER as ZONES
 from schoolgate.settings import Settings
 
 FORMAT = 1
 MANIFEST, SEALED, DUMP = "manifest.json", "secrets.sealed", "database.pgdump"
 POLICY, SETTINGS, STATE = "policy.yaml", "schoolgate.toml", "state"
 _BESIDE = ("-wal", "-shm", "-journal")  # of SQLite, part of the copy already
+_KEY_SUFFIXES = frozenset((".key", ".p12", ".pfx"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,17 @@ def _files(state: Path) -> Iterator[Path]:
             continue
         if relative.as_posix() in SECRETS or relative.name == FIRST_ACCOUNT or path.name.endswith(_BESIDE):
             continue
-        if b"PRIVATE KEY" in path.read_bytes()[:64]:  # whatever it is called
+        if relative.parts[0] == ZONES:  # made anew from the policy
             continue
-        yield path
+        if not _holds_a_key(path):  # whatever it is called
+            yield path
+
+
+def _holds_a_key(path: Path) -> bool:
+    """Whether a file has a private key in it, wherever in it; of what is not text its name tells."""
+    if path.suffix in _KEY_SUFFIXES:
+        return True
+    if path.suffix == ".db" or not path.stat().st_size:
+        return False
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"PRIVATE KEY-----") >= 0 or content[:5] == b'key "'

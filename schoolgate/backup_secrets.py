@@ -11,7 +11,10 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 _SALT, _COST = 16, 2**15  # octets; scrypt's N, some 100 ms and 32 MiB
 # In the state folder: whoever has these can speak for the school's certificate authority, or forge links and sessions.
-SECRETS = ("ca/root.key", "ca/intermediate.pem", "portal.key")
+SECRETS = (
+    *("ca/root.key", "ca/intermediate.pem", "portal.key"),
+    *("centre/signing.pem", "centre/tls.pem", "box/box.pem"),
+)
 
 
 def seal(state: Path, passphrase: bytes) -> bytes:

@@ -14,6 +14,7 @@ from schoolgate import __version__
 from schoolgate.commands import (
     audit,
     backup,
+    box,
     ca,
     catalogue,
     demo,
@@ -21,11 +22,13 @@ from schoolgate.commands import (
     firewall,
     history,
     lists,
+    papers,
     parts,
     policy,
     probe,
     purge,
     requests,
+    rpz,
     run,
     services,
     users,
@@ -53,11 +56,17 @@ policy.app.add_typer(history.exceptions, name="except")
 app.add_typer(policy.app, name="policy")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(firewall.app, name="firewall")
+app.add_typer(rpz.app, name="rpz")
+app.add_typer(box.app, name="box")
 app.add_typer(requests.app, name="requests")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ca.app, name="ca")
 app.command("purge")(purge.purge)
+app.command("report")(papers.report)
+app.command("evidence")(papers.evidence)
+app.command("limits")(papers.limits)
+app.command("annex")(papers.annex)
 app.command("doctor")(doctor.doctor)
 app.command("probe")(probe.probe)
 app.command("backup")(backup.backup)

@@ -31,7 +31,20 @@ from schoolgate_policy.technique_table import about, table
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
 
 FAULT_AREAS = frozenset(
-    {"dns", "proxy", "portal", "upstream", "policy", "record", "block_page", "events", "jobs", "other"}
+    {
+        "dns",
+        "proxy",
+        "portal",
+        "upstream",
+        "policy",
+        "record",
+        "block_page",
+        "events",
+        "jobs",
+        "rpz",
+        "centre",
+        "other",
+    }
 )
 EVENT_STAGES = ("sender", "receiver")
 RELOAD_RESULTS = ("accepted", "rejected")

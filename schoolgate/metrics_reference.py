@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from schoolgate.firewall.evidence import Evidence, EvidenceReader
 from schoolgate.metrics import Metrics
 from schoolgate.metrics_box import box_metrics, certificate_metrics
+from schoolgate.metrics_centre import BoxMetrics
 from schoolgate.metrics_dns import DnsMetrics, UpstreamMetrics
 from schoolgate.metrics_events import EventMetrics
 from schoolgate.metrics_labels import LABELS
@@ -25,6 +26,7 @@ from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.metrics_portal import PortalMetrics
 from schoolgate.metrics_probe import ProbeMetrics
 from schoolgate.metrics_proxy import ProxyMetrics
+from schoolgate.metrics_rpz import RpzMetrics
 from schoolgate.record import MetricsRecorder
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
@@ -33,6 +35,7 @@ FRAME, REFERENCE, POLICY = Path("docs/metrics.frame.md"), Path("docs/metrics.md"
 COMMON = "common"
 _PARTS = ("dns", "proxy", "portal")
 _FIREWALL = "firewall"  # has no policy, so it shares less
+_RPZ, _BOX = "rpz", "box"
 _NOTE = "<!-- Made from the code by `python -m schoolgate.metrics_reference`; edit docs/metrics.frame.md instead. -->"
 _SLOT = re.compile(r"\{\{([a-z ]+)\}\}")
 
@@ -69,8 +72,31 @@ def registries(policy: Path) -> dict[str, CollectorRegistry]:
     PortalMetrics(found["portal"], source, _now)
     ProbeMetrics(found["portal"], source)
     box_metrics(found["portal"], policy.parent)
+    found[_RPZ] = _rpz(source)
+    found[_BOX] = _box(source)
     found[_FIREWALL] = _firewall(source.engine)
     return found
+
+
+def _rpz(source: _Source) -> CollectorRegistry:
+    metrics = _usual(_RPZ, source)
+    RpzMetrics(metrics.registry)
+    return metrics.registry
+
+
+def _box(source: _Source) -> CollectorRegistry:
+    metrics = _usual(_BOX, source)
+    EventMetrics(metrics, MetricsRecorder(metrics))
+    BoxMetrics(metrics.registry)
+    return metrics.registry
+
+
+def _usual(part: str, source: _Source) -> Metrics:
+    metrics = Metrics(part)
+    metrics.watch_log(lambda: 0)
+    metrics.policy_accepted(source.engine.policy.version, source.engine.policy.networks)
+    PolicyMetrics(metrics.registry, source, _now)
+    return metrics
 
 
 def _firewall(engine: Engine) -> CollectorRegistry:

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from schoolgate.box.home import Home
 from schoolgate.settings import Settings
 from schoolgate.settings_file import SettingsError, load_settings
 
@@ -24,6 +25,11 @@ def targets(settings: Settings) -> list[Target]:
         for number in _numbers(settings.proxy.workers)
     ]
     found.append(("portal", settings.metrics.portal))
+    if Home(settings.state).is_enrolled:
+        found = [one for one in found if one[0] != "portal"]  # it is the centre's
+        found.append(("box", settings.metrics.box))
+    if settings.rpz.secondaries:
+        found.append(("rpz", settings.metrics.rpz))
     if settings.interfaces:  # without them there is no firewall to read
         found.append(("firewall", settings.metrics.firewall))
     return [{"targets": [str(at)], "labels": {"part": part}} for part, at in found if at.port]

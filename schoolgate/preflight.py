@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 
+from schoolgate.box.home import Home
 from schoolgate.settings import Endpoint, Settings
 
 
@@ -11,7 +12,7 @@ def endpoints(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Yield the setting and the address of everything that `schoolgate run` listens on."""
     yield from (("dns.listen", at) for at in settings.dns.listen)
     yield "proxy.explicit", settings.proxy.explicit
-    for port in settings.proxy.transparent.values():
+    for port in sorted(port for name in settings.proxy.transparent for port in settings.proxy.ports(name)):
         yield "proxy.transparent", Endpoint("0.0.0.0", port)  # noqa: S104 - redirected packets come to any address
     yield "portal.listen", settings.portal.listen
     if settings.portal.listen_tls:
@@ -19,13 +20,24 @@ def endpoints(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     yield "metrics.dns", settings.metrics.dns
     yield "metrics.proxy", settings.metrics.proxy
     yield "metrics.portal", settings.metrics.portal
+    if settings.centre.listen:
+        yield "centre.listen", settings.centre.listen
+    if Home(settings.state).is_enrolled:
+        yield "metrics.box", settings.metrics.box
+    if settings.rpz.secondaries:
+        yield from (("rpz.listen", at) for at in settings.rpz.listen)
+        yield "metrics.rpz", settings.metrics.rpz
 
 
 def unavailable(settings: Settings) -> list[str]:
     """Return a line for each address that cannot be listened on; what is free is let go at once."""
     found = []
     for setting, at in endpoints(settings):
-        kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM) if setting == "dns.listen" else (socket.SOCK_STREAM,)
+        kinds = (
+            (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+            if setting in {"dns.listen", "rpz.listen"}
+            else (socket.SOCK_STREAM,)
+        )
         error = next(filter(None, (_try(at, kind) for kind in kinds)), None)
         if error is not None:
             found.append(explain(setting, f"cannot listen on {at}: {os.strerror(error.errno or 0).lower()}"))

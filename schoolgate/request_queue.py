@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from schoolgate.ask_links import portal_url
+from schoolgate.box_facts import SettingsBox
 from schoolgate.credentials import secret_file
 from schoolgate.neighbours import neighbours
 from schoolgate.settings import Settings
@@ -34,6 +35,7 @@ def open_service(settings: Settings, policy: Path, source: PolicySource, clock: 
     config = Config(policy, settings.state, portal_url(settings), _mail_host(settings))
     service = build_service(config, database, source, clock, keys)
     service.sanctioning.neighbours = neighbours
+    service.papers.box = SettingsBox(settings)
     return service
 
 

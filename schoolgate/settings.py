@@ -178,6 +178,23 @@ class ProxySettings(_Section):
     upstream_ca: Path | None = None
     workers: Workers = 1
 
+    def ports(self, network: str) -> tuple[int, ...]:
+        """Return the transparent ports of a network, one for each worker; none where it has none."""
+        first = self.transparent.get(network)
+        return tuple(range(first, first + self.workers)) if first else ()
+
+    @model_validator(mode="after")
+    def _workers_have_ports(self) -> "ProxySettings":
+        seen: dict[int, str] = {}
+        for network in self.transparent:
+            for port in self.ports(network):
+                if (other := seen.setdefault(port, network)) != network:
+                    what = f"port {port} is {other}'s already" + (
+                        f"; {self.workers} workers take as many ports" if self.workers > 1 else ""
+                    )
+                    raise ValueError(f"proxy.transparent.{network}: {what}")
+        return self
+
 
 class PortalSettings(_Section):
     """`[portal]`: the pages that people see."""
@@ -253,6 +270,8 @@ class MetricsSettings(_Section):
     proxy: ListenAt = Endpoint("127.0.0.1", 9154)
     portal: ListenAt = Endpoint("127.0.0.1", 9155)
     firewall: ListenAt = Endpoint("127.0.0.1", 9156)
+    rpz: ListenAt = Endpoint("127.0.0.1", 9157)
+    box: ListenAt = Endpoint("127.0.0.1", 9158)
 
 
 class FirewallSettings(_Section):
@@ -265,6 +284,60 @@ class FirewallSettings(_Section):
         tuple[Range, ...], BeforeValidator(_split)
     ] = ()  # who may use SSH from a filtered network
     masquerade: bool = True  # what passes leaves with the box's own IPv4 address
+
+
+def _parse_secondary(value: object) -> object:
+    """Read `10.1.0.53`, which listens on port 53, or `10.1.0.53:5353`."""
+    if isinstance(value, str):
+        try:
+            return Endpoint(str(ip_address(value)), 53)
+        except ValueError:
+            return parse_endpoint(value)
+    return parse_endpoint(value)
+
+
+class RpzSecondary(_Section):
+    """`[rpz.secondaries.NAME]`: a resolver that may have the zones."""
+
+    address: Annotated[Endpoint, BeforeValidator(_parse_secondary)]  # where it is told of changes
+    key: Path | None = None  # a file with the TSIG key, as `schoolgate rpz key` and `tsig-keygen` write it
+    unsigned: bool = False  # for who has no TSIG (Unbound): known by its address alone
+
+    @model_validator(mode="after")
+    def _is_known_somehow(self) -> "RpzSecondary":
+        if (self.key is None) is not self.unsigned:
+            raise ValueError("a secondary has a `key`, or `unsigned = true` if it cannot use one")
+        return self
+
+
+class RpzSettings(_Section):
+    """`[rpz]`: the policy as response policy zones for other resolvers; nothing listens without secondaries."""
+
+    listen: Annotated[tuple[ListenAt, ...], BeforeValidator(_split), Field(min_length=1)] = (
+        Endpoint("127.0.0.1", 5354),
+    )
+    zone: Zone = "rpz.schoolgate"  # the zones lie below it
+    secondaries: dict[str, RpzSecondary] = Field(default_factory=dict)
+    # What blocked names resolve to, by network; others: dns.block_page_address, else they do not exist.
+    block_page: Annotated[
+        dict[str, Annotated[tuple[Address, ...], BeforeValidator(_split)]], BeforeValidator(_split_pairs)
+    ] = Field(default_factory=dict)
+    locked_lists: bool = False  # whether names on locked lists may be given away
+    ttl: Annotated[int, Field(ge=1, le=60)] = 60  # seconds that clients may hold what a zone says
+
+
+class CentreSettings(_Section):
+    """`[centre]`: one portal for the boxes of many schools; without `listen` it is none."""
+
+    listen: ListenAt | None = None  # HTTPS, for boxes only
+    url: Annotated[str, BeforeValidator(_parse_url)] = ""  # how boxes reach it; empty: https:// and `listen`
+
+
+class BoxSettings(_Section):
+    """`[box]`: how a box under a centre behaves (`schoolgate box enrol` puts it there)."""
+
+    poll: Annotated[float, Field(ge=0.2, le=3600)] = 3.0  # seconds between looks for a newer policy
+    spool: Annotated[int, Field(ge=1 << 20)] = 256 << 20  # octets of events kept while the centre is away
 
 
 class LogSettings(_Section):
@@ -288,6 +361,9 @@ class Settings(_Section):
     metrics: MetricsSettings = MetricsSettings()
     interfaces: Annotated[dict[str, str], BeforeValidator(_split_pairs)] = Field(default_factory=dict)
     firewall: FirewallSettings = FirewallSettings()
+    rpz: RpzSettings = RpzSettings()
+    centre: CentreSettings = CentreSettings()
+    box: BoxSettings = BoxSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -313,11 +389,17 @@ class Settings(_Section):
     def of_worker(self, part: Literal["dns", "proxy"], number: int) -> "Settings":
         """Return these settings as a worker of a part has them, the first being 1.
 
-        Each has metrics of its own, on a port ten higher than the one before.
+        Each has metrics of its own, on a port ten higher than the one before, and each worker of the proxy has a
+        transparent port of its own for each network, one higher than the one before: the firewall sends a client to
+        the same worker every time.
         """
         host, port = getattr(self.metrics, part)
         at = Endpoint(host, port + 10 * (number - 1) if port else 0)
-        return self.model_copy(update={"metrics": self.metrics.model_copy(update={part: at})})
+        fresh = self.model_copy(update={"metrics": self.metrics.model_copy(update={part: at})})
+        if part == "dns":
+            return fresh
+        own = {name: first + number - 1 if first else 0 for name, first in self.proxy.transparent.items()}
+        return fresh.model_copy(update={"proxy": self.proxy.model_copy(update={"transparent": own})})
 
     @model_validator(mode="after")
     def _no_port_twice(self) -> "Settings":
@@ -330,6 +412,10 @@ class Settings(_Section):
             "metrics.proxy": self.metrics.proxy,
             "metrics.portal": self.metrics.portal,
             "metrics.firewall": self.metrics.firewall,
+            "metrics.rpz": self.metrics.rpz,
+            "metrics.box": self.metrics.box,
+            **({"centre.listen": self.centre.listen} if self.centre.listen else {}),
+            **{f"rpz.listen[{i}]": at for i, at in enumerate(self.rpz.listen)},
         }
         seen: dict[Endpoint, str] = {}
         for key, endpoint in named.items():

@@ -49,11 +49,21 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.envi
     ):
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str(source.parent / section[key])
+    _place_keys(document, source.parent)
     variables = _overlay(document, environ)
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
         raise SettingsError([_line(issue, source, variables) for issue in error.errors()]) from None
+
+
+def _place_keys(document: dict[str, Any], folder: Path) -> None:
+    """Make the secondaries' key files relative to the settings' folder."""
+    rpz = document.get("rpz")
+    secondaries = rpz.get("secondaries") if isinstance(rpz, dict) else None
+    for one in secondaries.values() if isinstance(secondaries, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("key"), str):
+            one["key"] = str(folder / one["key"])
 
 
 def _read(source: Path) -> dict[str, Any]:

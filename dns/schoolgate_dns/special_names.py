@@ -84,6 +84,15 @@ def is_ordinary(labels: list[str]) -> bool:
     return labels[0] != "wpad" and labels[1] != "dnscrypt-cert"
 
 
+def zones_for_others() -> tuple[str, ...]:
+    """Return the special names that another resolver of the school should answer as we do.
+
+    What is special to every resolver (localhost, private reverse zones) is left to it: it may hold zones of its own
+    there.
+    """
+    return tuple(name for name, one in _ZONES.items() if one.technique is not None or one.kind is Kind.PAGE)
+
+
 def special_name(host: str, qtype: int, local_zones: AbstractSet[str] = frozenset()) -> Special | None:
     """Return how `host` (lower-case text) is answered locally, or None where it is an ordinary name.
 

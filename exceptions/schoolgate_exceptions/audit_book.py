@@ -6,7 +6,7 @@ from schoolgate_exceptions.audit import Entry, Verified
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.roles import Actor, Role
 
-_READERS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN, Role.SYSTEM)
+READERS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN, Role.SYSTEM)
 
 
 class AuditBook:
@@ -17,13 +17,13 @@ class AuditBook:
 
     def newest(self, actor: Actor, most: int = 100, action: str = "") -> list[Entry]:
         """Return the newest rows first; of one action, or one group of actions such as `request`."""
-        actor.require(*_READERS)
+        actor.require(*READERS)
         with self._office.read() as connection:
             return self._office.audit.newest(connection, most, action=action)
 
     def of(self, actor: Actor, subject: str) -> list[Entry]:
         """Return everything about one subject, oldest first: a request's id, an account's address."""
-        actor.require(*_READERS)
+        actor.require(*READERS)
         with self._office.read() as connection:
             return list(self._office.audit.entries(connection, subject=subject))
 
@@ -39,7 +39,7 @@ class AuditBook:
 
     def export(self, actor: Actor, after: int = 0) -> Iterator[Entry]:
         """Yield every row after a number, oldest first; that it was exported is a row itself."""
-        actor.require(*_READERS)
+        actor.require(*READERS)
         with self._office.write() as connection:
             self._office.audit.add(connection, self._office.now(), actor, "audit.exported", after=after)
         with self._office.read() as connection:

@@ -140,9 +140,16 @@ class Evidence:
         found = [one for one in self._office.policy.exceptions if one.starts <= at < one.ends]
         return sorted(found, key=lambda one: one.ends)
 
-    def alerts(self, since: datetime, until: datetime, *, staff: bool = False) -> AlertFacts:
-        """Count alerts about pupils and guests, or about staff."""
-        where = alerts.c.people == "staff" if staff else alerts.c.people != "staff"
+    def first_count(self) -> datetime | None:
+        """Return the first hour of which counts are kept, None where there are none."""
+        first = [sa.select(sa.func.min(table.c.hour)) for table in (visit_counts, attempt_counts)]
+        with self._office.read() as connection:
+            found = [connection.execute(query).scalar() for query in first]
+        return min((one for one in found if one is not None), default=None)
+
+    def alerts(self, since: datetime, until: datetime, *, people: str = "") -> AlertFacts:
+        """Count alerts about some people, or about all."""
+        where = alerts.c.people == people if people else sa.true()
         query = sa.select(alerts).where(alerts.c.at >= since, alerts.c.at < until, where)
         with self._office.read() as connection:
             rows = connection.execute(query).all()
@@ -156,6 +163,13 @@ class Evidence:
             sum(row.supervised for row in rows),
             median(took) if took else None,
         )
+
+    def alert_waiting(self) -> datetime | None:
+        """Return when the oldest alert was raised that nobody has acknowledged."""
+        query = sa.select(sa.func.min(alerts.c.at)).where(alerts.c.acknowledged_at.is_(None))
+        with self._office.read() as connection:
+            found: datetime | None = connection.execute(query).scalar()
+        return found
 
     def sanctions(self, since: datetime, until: datetime) -> SanctionFacts:
         """Count the sanctions that were imposed."""

@@ -15,7 +15,7 @@ from schoolgate_exceptions.plain_text import words
 from schoolgate_exceptions.roles import Actor, Role
 from schoolgate_exceptions.tables import lapsed, official_accounts
 
-_LOOKERS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
+LOOKERS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Register:
 
     def accounts(self, actor: Actor) -> list[OfficialAccount]:
         """Return every official account, open ones first."""
-        actor.require(*_LOOKERS)
+        actor.require(*LOOKERS)
         order = (
             official_accounts.c.closed.is_not(None),
             official_accounts.c.platform,
@@ -120,7 +120,7 @@ class Register:
 
     def lapsed(self, actor: Actor, most: int = 200) -> list[Lapsed]:
         """Return the exceptions that have ended, newest first."""
-        actor.require(*_LOOKERS)
+        actor.require(*LOOKERS)
         query = sa.select(lapsed).order_by(lapsed.c.removed_at.desc(), lapsed.c.number.desc()).limit(most)
         with self._office.read() as connection:
             return [

@@ -1,5 +1,7 @@
 """Retention: what is older than policy.yaml allows is removed, and the removal can be shown. A hold keeps one case."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,8 +38,8 @@ from schoolgate_exceptions.tables import (
 )
 from schoolgate_exceptions.workflow import State
 
-_KEEP_MAIL = timedelta(days=30)
-_KEEP_SIGN_INS = timedelta(days=1)  # the audit has them; these only count failures
+KEEP_MAIL = timedelta(days=30)
+KEEP_SIGN_INS = timedelta(days=1)  # the audit has them; these only count failures
 _OVER = tuple(state for state in State if state.is_over)
 
 
@@ -72,21 +74,16 @@ class Retention:
     def purge(self, actor: Actor = SYSTEM) -> list[Purged]:
         """Remove everything that is older than its period, in one transaction, and look at what is left."""
         actor.require(Role.SYSTEM, Role.OFFICER, Role.TECHNICIAN, Role.DPO)
-        now, privacy = self._office.now(), self._office.policy.privacy
+        now = self._office.now()
         with self._office.write() as connection:
-            before = {
-                "requests": now - privacy.keep_requests,
-                "audit": now - privacy.keep_audit,
-                "events": now - privacy.keep_events,
-                "counts": now - privacy.keep_counts,
-            }
+            before = self._limits(now)
             held = self._held(connection)
             removed = {
                 "requests": self._purge_requests(connection, before["requests"]),
                 "audit": self._office.audit.purge(connection, before["audit"], held),
                 "sessions": self._live.purge(connection),
-                "letters": self._box.purge(connection, _KEEP_MAIL),
-                "sign-ins": _remove(connection, sign_ins, sign_ins.c.at < now - _KEEP_SIGN_INS),
+                "letters": self._box.purge(connection, KEEP_MAIL),
+                "sign-ins": _remove(connection, sign_ins, sign_ins.c.at < now - KEEP_SIGN_INS),
                 "links": _remove(connection, tokens, tokens.c.ends < now),
                 "invitations": _remove(connection, invitations, invitations.c.ends < now),
                 "sanctions": _remove(connection, sanctions, sanctions.c.until < before["requests"]),
@@ -97,6 +94,21 @@ class Retention:
             if any(removed.values()):
                 self._office.audit.add(connection, now, actor, PURGED, through=through, removed=removed)
             return self._proof(connection, now, before, removed, held)
+
+    def look(self) -> list[Purged]:
+        """Return what is left and how old it is, and remove nothing."""
+        now = self._office.now()
+        with self._office.read() as connection:
+            return self._proof(connection, now, self._limits(now), Counter(), self._held(connection))
+
+    def _limits(self, now: datetime) -> dict[str, datetime]:
+        privacy = self._office.policy.privacy
+        return {
+            "requests": now - privacy.keep_requests,
+            "audit": now - privacy.keep_audit,
+            "events": now - privacy.keep_events,
+            "counts": now - privacy.keep_counts,
+        }
 
     def _purge_requests(self, connection: Connection, before: datetime) -> int:
         old = sa.and_(
@@ -113,7 +125,7 @@ class Retention:
         connection: Connection,
         now: datetime,
         before: dict[str, datetime],
-        removed: dict[str, int],
+        removed: Mapping[str, int],
         held: frozenset[str],
     ) -> list[Purged]:
         limits = self._office.limits
@@ -124,8 +136,8 @@ class Retention:
             ("requests", requests, requests.c.changed_at, over, before["requests"]),
             ("audit", audit, audit.c.at, kept, before["audit"]),
             ("sessions", sessions, sessions.c.made_at, sa.true(), now - limits.session),
-            ("letters", outbox, outbox.c.made_at, mailed, now - _KEEP_MAIL),
-            ("sign-ins", sign_ins, sign_ins.c.at, sa.true(), now - _KEEP_SIGN_INS),
+            ("letters", outbox, outbox.c.made_at, mailed, now - KEEP_MAIL),
+            ("sign-ins", sign_ins, sign_ins.c.at, sa.true(), now - KEEP_SIGN_INS),
             ("links", tokens, tokens.c.ends, sa.true(), now),
             ("invitations", invitations, invitations.c.ends, sa.true(), now),
             ("sanctions", sanctions, sanctions.c.until, sa.true(), before["requests"]),

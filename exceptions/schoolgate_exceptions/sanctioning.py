@@ -26,7 +26,7 @@ from schoolgate_policy.names import parse_address
 from schoolgate_policy.sanctions import parse_sanctions
 
 FILE = "sanctions.json"
-_LOOKERS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)
+LOOKERS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)
 _PAUSERS = (Role.TEACHER, Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)
 _LONGEST_PAUSE = timedelta(minutes=90)
 _IMPOSERS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.SYSTEM)
@@ -60,7 +60,7 @@ class Sanctioning:
 
     def listed(self, actor: Actor, *, past: bool = False) -> list[Imposed]:
         """Return the sanctions in force, with `past` all of them; newest first. A look is noted in the audit."""
-        actor.require(*_LOOKERS)
+        actor.require(*LOOKERS)
         query = sa.select(sanctions).order_by(sanctions.c.number.desc())
         with self._office.write() as connection:
             now = self._office.now()

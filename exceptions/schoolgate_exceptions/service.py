@@ -13,6 +13,7 @@ from schoolgate_exceptions.approving import Approving
 from schoolgate_exceptions.asking import Asking
 from schoolgate_exceptions.audit import Audit
 from schoolgate_exceptions.audit_book import AuditBook
+from schoolgate_exceptions.boxes import Boxes
 from schoolgate_exceptions.database import Database
 from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.ending import Ending
@@ -25,6 +26,10 @@ from schoolgate_exceptions.numbering import Numbering
 from schoolgate_exceptions.office import Limits, Office, Randomness, SystemRandomness
 from schoolgate_exceptions.outbox import MailHost, Outbox
 from schoolgate_exceptions.overview import Overviews
+from schoolgate_exceptions.papers.desk import Papers
+from schoolgate_exceptions.papers.facts import FactFinder
+from schoolgate_exceptions.papers.probed import ProbeChecks
+from schoolgate_exceptions.papers.reports import Reports
 from schoolgate_exceptions.people import People
 from schoolgate_exceptions.policy_editing import PolicyEditing
 from schoolgate_exceptions.publisher import Publisher
@@ -79,6 +84,7 @@ class Service:
     alerting: Alerting
     watched: Watched  # attempts and visits for those who may see single devices
     evidence: Evidence  # counts without devices, for reports and pictures
+    papers: Papers  # report, evidence, limitations, data protection
     probes: Probes  # records of whether the filter did what was promised
     log: EventLog  # where events from dns and proxy go
     switching: Switching  # states such as an incident
@@ -89,6 +95,7 @@ class Service:
     outbox: Outbox
     publisher: Publisher
     jobs: Jobs
+    boxes: Boxes  # of a centre: those of many schools
 
     def close(self) -> None:
         """Let go of the database."""
@@ -123,6 +130,13 @@ def build_service(
     numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
     devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
+    evidence = Evidence(office)
+    papers = Papers(
+        office,
+        Reports(office, evidence, policy),
+        FactFinder(office, evidence, retention, accounts, policy, outbox),
+    )
+    papers.checks = ProbeChecks(probes)
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -140,7 +154,8 @@ def build_service(
         devices=devices,
         alerting=alerting,
         watched=Watched(office, devices),
-        evidence=Evidence(office),
+        evidence=evidence,
+        papers=papers,
         probes=probes,
         log=EventLog(office, devices, alerting, probes),
         switching=Switching(office),
@@ -162,4 +177,5 @@ def build_service(
             policy,
             alerting,
         ),
+        boxes=Boxes(office),
     )

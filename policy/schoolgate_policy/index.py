@@ -128,6 +128,11 @@ class Index:
             for domain in service.domains if allows else (*service.domains, *service.frontends):
                 self._name(domain).mask |= bit
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The names that something here speaks of, lists aside: a name below one of them is looked up as that one."""
+        return self._names.keys()
+
     def look_up(self, host: str, path: str | None) -> Hits:
         """Find all entries that speak of a canonical host, and of a raw path where one is given."""
         names = self._names

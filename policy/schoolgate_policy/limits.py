@@ -32,6 +32,56 @@ def limits(policy: Policy) -> tuple[Limitation, ...]:
     )
 
 
+def everywhere(policy: Policy) -> tuple[str, ...]:
+    """Return what no network of this filter sees or does, whatever its level of inspection: sentences like the others."""
+    supplied = [one for one in policy.locked if len(one.hosts) or one.pages]
+    return (
+        "mobile data: a telephone that uses its own network is not filtered and not seen",
+        "off site: a device at home or on a trip is not filtered by this box, nor is a network that does not lead through it",
+        (
+            "no live content analysis: sites and pages are judged by their address; text, pictures, films and what an AI writes"
+            " are not read, so something harmful on an allowed site is shown"
+        ),
+        "this is filtering, not monitoring: nobody is told what is typed into an allowed page, and search words are not kept",
+        (
+            "what people do on allowed sites is not its business: messages and friend requests between staff and pupils, the"
+            " tone of posts, consent for photographs, privacy settings and passwords"
+        ),
+        "a device is known by its address, not its user: who sat there has to be found out by the school",
+        *(
+            ()
+            if supplied
+            else (
+                "no list of illegal content has been supplied to this box, so such content is not blocked as such",
+            )
+        ),
+    )
+
+
+def passed_unread(policy: Policy) -> tuple[str, ...]:
+    """Return what is let through without being looked at on networks whose connections are opened."""
+    opened = [
+        network.id for network in policy.networks.values() if network.inspection is not Inspection.NAMES
+    ]
+    names = sorted({_titled(policy, str(target)) for target in policy.never_inspect})
+    found = [f"never opened on {', '.join(opened)}: {', '.join(names)}"] if names and opened else []
+    found += [
+        f"let out of {network.id} besides the web: {', '.join(map(str, one.to))} ({', '.join(map(str, one.ports))}),"
+        f" for: {one.reason}"
+        for network in policy.networks.values()
+        for one in network.passes
+    ]
+    return tuple(found)
+
+
+def _titled(policy: Policy, target: str) -> str:
+    kind, _, name = target.rpartition(":")
+    known = (
+        policy.catalogue.categories.get(name) if kind == "category" else policy.catalogue.services.get(target)
+    )
+    return known.title if known else target
+
+
 def _of_network(network: Network, policy: Policy) -> Iterator[tuple[Technique | None, str]]:
     match network.inspection:
         case Inspection.NAMES:

@@ -361,7 +361,8 @@ class CircumventionSection(Section):
     )
     supervise_for: Duration | None = Field(None, description="For how long that is; default 7 days")
     escalate_after: Duration | None = Field(
-        None, description="When the next person is told of an alert nobody acknowledged, in school hours; default 4 hours"
+        None,
+        description="When the next person is told of an alert nobody acknowledged, in school hours; default 4 hours",
     )
 
 

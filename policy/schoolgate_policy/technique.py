@@ -29,7 +29,7 @@ class Technique(StrEnum):
     VPN = "vpn"
     TOR = "tor"
     WEB_PROXY = "web_proxy"
-    TRANSLATOR = "translator"
+    TRANSLATOR = "translator"  # one that is blocked itself, by name; what it was to show does not matter
     # Connections
     ECH = "ech"
     NO_SNI = "no_sni"
@@ -67,7 +67,9 @@ class Technique(StrEnum):
     ODD_HOST = "odd_host"
     SMUGGLING = "smuggling"
     ODD_METHOD = "odd_method"
-    EMBEDDED_SITE = "embedded_site"  # a translator, archive, cache or reader asked for a blocked site
+    EMBEDDED_SITE = (
+        "embedded_site"  # an allowed translator, archive, cache or reader asked for a blocked site
+    )
     OPEN_REDIRECT = "open_redirect"  # a link through a service that only sends the browser on
     PATH_TRICK = "path_trick"
 

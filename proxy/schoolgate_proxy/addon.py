@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.exceptions import AddonHalt
-from mitmproxy.proxy import layer, server_hooks
+from mitmproxy.proxy import layer, layers, server_hooks
+from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import TransparentMode
 
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
-from schoolgate_proxy import trailers
 from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
@@ -32,8 +32,11 @@ from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.requests import Requests, private
 from schoolgate_proxy.tls_name import tls_name
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own
+from schoolgate_proxy.wire import install as wire
+from schoolgate_proxy.wire.websocket import COUNTED, Counted
 
 _SWEEP_SECONDS = 1.0
+_TUNNEL_OCTETS = 100 << 20  # of one websocket
 # RFC 8446 6.2: a fatal alert `unrecognized_name`, which browsers show as a refusal instead of trying again.
 _ALERT = b"\x15\x03\x03\x00\x02\x02\x70"
 
@@ -63,7 +66,7 @@ class SchoolgateProxy:
 
     def running(self) -> None:
         """Begin to close what a changed verdict no longer allows."""
-        trailers.install()
+        wire.install()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     def done(self) -> None:
@@ -141,8 +144,11 @@ class SchoolgateProxy:
                 self._no_web(data, conn, Technique.NON_HTTP_TLS)  # TLS in TLS
             case _ if address is not None and address[1] not in self._config.web_ports:
                 data.layer = Closed(data.context)  # mitmproxy reads some ports as DNS
-            case Kind.HTTP if conn.tls_name and not conn.expecting and data.context.client.alpn != b"h2":
-                conn.expect(self._config.undecided, lambda: None)
+            case Kind.HTTP if conn.tls_name:
+                if not conn.expecting and data.context.client.alpn != b"h2":
+                    conn.expect(self._config.undecided, lambda: None)
+                if conn.counted:  # it came through the gate: mitmproxy has nothing to find out
+                    data.layer = layers.HttpLayer(data.context, HTTPMode.transparent)
 
     def _no_web(self, data: layer.NextLayer, conn: Connection, technique: Technique) -> None:
         """Close what speaks neither HTTP nor, on the outside, TLS."""
@@ -268,12 +274,6 @@ class SchoolgateProxy:
         """Let a response through as it comes, without what would lead past the proxy."""
         self._requests.response(flow, self._connections.of(flow.client_conn.id))
 
-    @guarded
-    def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """Forget all messages but the last: mitmproxy keeps them for as long as the socket lives."""
-        if flow.websocket is not None:
-            del flow.websocket.messages[:-1]
-
     # -- upstream ----------------------------------------------------------------------------------------------
 
     @guarded
@@ -357,8 +357,22 @@ class SchoolgateProxy:
             except Exception as error:  # noqa: BLE001 - the sweeper outlives a fault, which is noted
                 self.fault(error)
 
+    def _weigh(self, flow: http.HTTPFlow, conn: Connection, approval: Approval) -> None:
+        """Note a websocket that has carried far more than a page needs, most of it binary (enforcement A3.12)."""
+        counted = flow.metadata.get(COUNTED)
+        if not isinstance(counted, Counted) or counted.noted:
+            return
+        if counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
+            counted.noted = True
+            host = approval.decision.host
+            self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+
     def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
-        live = [approval for flow, approval in list(conn.requests.items()) if flow.live]
+        living = [(flow, approval) for flow, approval in list(conn.requests.items()) if flow.live]
+        for flow, approval in living:
+            if flow.websocket is not None:
+                self._weigh(flow, conn, approval)
+        live = [approval for _, approval in living]
         for approval in (*conn.approved.values(), *live):
             if not (everything or self._judge.expired(approval.decision)):
                 continue

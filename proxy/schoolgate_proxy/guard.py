@@ -59,8 +59,9 @@ def guarded(hook: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answer(flow: http.HTTPFlow, response: BlockResponse) -> None:
-    """Answer a request ourselves; streaming is off first, else mitmproxy refuses a response (enforcement B-T6)."""
-    flow.request.stream = False
+    """Answer a request ourselves, at once (`wire/stream.py`): what the client still sends is not waited for."""
+    flow.request.stream = True
+    flow.request.headers.pop("expect", None)  # nobody is asked for a body that nobody reads
     body = b"" if flow.request.method == "HEAD" else response.body
     headers = http.Headers([(name.encode(), value.encode()) for name, value in response.headers])
     flow.response = http.Response.make(response.status, body, headers)

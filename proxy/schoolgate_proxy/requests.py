@@ -21,7 +21,6 @@ from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.request import Refusal, RequestHead, Target, page_of, read_target
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_public
 
-_LARGEST_DISCARDED = 1 << 20  # bytes of a blocked request's body that are read before its answer is sent
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.3: content has no meaning in these
 _HOP_BY_HOP = ("proxy-connection", "proxy-authorization", "http2-settings")
 
@@ -242,8 +241,6 @@ class Requests:
     @staticmethod
     def _answer(flow: http.HTTPFlow, page: BlockResponse) -> None:
         answer(flow, page)
-        if _may_be_long(flow.request) and flow.killable:
-            flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
 
 
 def _forwarded(address: str) -> str:
@@ -267,12 +264,6 @@ def _is_bare_address(decision: Decision) -> bool:
 def private(host: str) -> Technique:
     """Name the attempt to reach a private address: outright, or through a name (DNS rebinding)."""
     return Technique.REBINDING if as_ip(host) is None else Technique.PRIVATE_ADDRESS
-
-
-def _may_be_long(request: http.Request) -> bool:
-    if "transfer-encoding" in request.headers:
-        return True
-    return int(request.headers.get("content-length", "0")) > _LARGEST_DISCARDED
 
 
 def _head_of(flow: http.HTTPFlow, conn: Connection) -> RequestHead:

@@ -18,7 +18,7 @@ def show_limits(
     as_json: AsJson = False,
 ) -> None:
     """Say what each network's level of inspection cannot see, in plain words."""
-    from schoolgate_policy.limits import limits
+    from schoolgate_policy.limits import everywhere, limits, passed_unread
 
     if not file.is_file():
         refuse([f"{file}: no such file"])
@@ -32,3 +32,7 @@ def show_limits(
         for one in found:
             if one.network == network.id:
                 typer.echo(f"  - {one.text}" + (f" [{one.technique}]" if one.technique else ""))
+    for title, texts in (("passed on unread", passed_unread(policy)), ("everywhere", everywhere(policy))):
+        typer.echo(title)
+        for text in texts:
+            typer.echo(f"  - {text}")

@@ -21,26 +21,30 @@ def dns(
     policy: PolicyFile = DEFAULT_POLICY, state: StateFolder = None, settings: SettingsFile = None
 ) -> None:
     """Run the DNS sinkhole alone."""
-    _serve("dns", policy, state, settings)
+    serve_part("dns", policy, state, settings)
 
 
 def proxy(
     policy: PolicyFile = DEFAULT_POLICY, state: StateFolder = None, settings: SettingsFile = None
 ) -> None:
     """Run the web proxy alone."""
-    _serve("proxy", policy, state, settings)
+    serve_part("proxy", policy, state, settings)
 
 
 def portal(
     policy: PolicyFile = DEFAULT_POLICY, state: StateFolder = None, settings: SettingsFile = None
 ) -> None:
     """Run the portal alone: the school's own pages, and the block page for plain HTTP."""
-    _serve("portal", policy, state, settings)
+    serve_part("portal", policy, state, settings)
 
 
-def _serve(
-    name: Literal["dns", "proxy", "portal"], policy: Path, state: Path | None, settings_file: Path | None
+def serve_part(
+    name: Literal["dns", "proxy", "portal", "rpz", "box"],
+    policy: Path,
+    state: Path | None,
+    settings_file: Path | None,
 ) -> None:
+    """Run one part until it is asked to stop."""
     import asyncio
 
     if sys.stderr is None or not sys.stderr.isatty():  # None: it is closed
@@ -57,9 +61,9 @@ def _serve(
     worker = os.environ.pop(WORKER, "")
     settings = read_settings(settings_file, state)
     writer = logs.configure(settings.log.level, name)
-    if worker and name != "portal":
+    if worker and name in {"dns", "proxy"}:
         settings = settings.of_worker(name, int(worker))
-    elif name != "portal" and getattr(settings, name).workers > 1:
+    elif name in {"dns", "proxy"} and getattr(settings, name).workers > 1:
         code = run_workers(name, settings, sys.argv[1:])
         writer.close()
         raise typer.Exit(code)

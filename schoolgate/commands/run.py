@@ -31,6 +31,7 @@ def run(
     import asyncio
 
     from schoolgate import logs
+    from schoolgate.box.home import Home
     from schoolgate.preflight import unavailable
     from schoolgate.supervise import Part, Supervisor
 
@@ -41,7 +42,14 @@ def run(
     writer = logs.configure(read.log.level, "run")
     options = ["--policy", str(policy), "--state", str(read.state)]
     options += ["--settings", str(settings)] if settings else []
-    parts = tuple(Part(name, (sys.executable, "-m", "schoolgate", name, *options)) for name in _PARTS)
+    commands: dict[str, tuple[str, ...]] = {name: (name,) for name in _PARTS}
+    if Home(read.state).is_enrolled:  # the portal is the centre's
+        commands = {"dns": ("dns",), "proxy": ("proxy",), "box": ("box", "serve")}
+    if read.rpz.secondaries:
+        commands["rpz"] = ("rpz", "serve")
+    parts = tuple(
+        Part(name, (sys.executable, "-m", "schoolgate", *words, *options)) for name, words in commands.items()
+    )
     code = asyncio.run(
         Supervisor(parts, os.environ).run(lambda listening: _announce(listening, policy, read))
     )

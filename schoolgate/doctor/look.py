@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from schoolgate.doctor import machine, network, running, school
+from schoolgate.doctor import machine, network, ports, running, school
 from schoolgate.doctor.finding import Finding, Subject, Weight
 from schoolgate.settings import Settings
 from schoolgate_policy.load import check_policy
@@ -21,7 +21,9 @@ CHECKS: dict[str, Check] = {
     "lists": school.lists,
     "certificate": school.certificate,
     "services": running.services,
+    "ports": ports.ports,
     "upstreams": running.upstreams,
+    "centre": running.centre,
     "interfaces": network.interfaces,
     "forwarding": network.forwarding,
     "firewall": network.firewall,

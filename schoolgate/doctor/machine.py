@@ -8,27 +8,16 @@ from pathlib import Path
 
 from schoolgate.backup_secrets import SECRETS
 from schoolgate.doctor.finding import Finding, Subject, Weight
+from schoolgate.doctor.holes import AS_OF, HOLES
 from schoolgate.metrics_box import read_clock, unset_clock
 
 _LEAST_FREE, _LEAST_SHARE = 1 << 30, 0.10
+_OLD_DAYS = 180
 _WORST_CLOCK = 5.0  # seconds: beyond that bells ring at another time than the school's
-# Package, the first version without the hole, and what the hole is.
-HOLES = (
-    ("mitmproxy", (12, 1, 2), "requests can be smuggled past the filter (GHSA-847f-9342-265h)"),
-    ("h2", (4, 3, 0), "requests can be split by header values (CVE-2025-57804)"),
-    ("h11", (0, 16, 0), "chunked bodies can be smuggled (CVE-2025-43859)"),
-    ("jinja2", (3, 1, 6), "templates can break out of their sandbox (CVE-2025-27516)"),
-    ("starlette", (0, 49, 1), "a Range header can keep the portal busy (CVE-2025-62727)"),
-    (
-        "cryptography",
-        (44, 0, 1),
-        "it brings an OpenSSL that takes raw public keys for trusted (CVE-2024-12797)",
-    ),
-)
 
 
-def versions(_at: Subject) -> Iterator[Finding]:
-    """Find programs with holes that are known."""
+def versions(at: Subject) -> Iterator[Finding]:
+    """Find packages with holes that are known, and a list of holes that is too old to know the newest."""
     do = "upgrade: run deploy/install.sh of the newest release"
     for package, fixed, hole in HOLES:
         try:
@@ -38,6 +27,10 @@ def versions(_at: Subject) -> Iterator[Finding]:
         if _numbers(found) < fixed:
             wanted = ".".join(map(str, fixed))
             yield Finding("versions", Weight.ERROR, f"{package} {found} is below {wanted}: {hole}", do)
+    age = (at.now.date() - AS_OF).days
+    if age > _OLD_DAYS:
+        what = f"this release knows of holes up to {AS_OF} only, {age} days ago"
+        yield Finding("versions", Weight.WARNING, what, do)
 
 
 def clock(_at: Subject) -> Iterator[Finding]:

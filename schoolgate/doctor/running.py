@@ -9,6 +9,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 
 from schoolgate.app import dns_config
+from schoolgate.box.home import Home
 from schoolgate.doctor.finding import Finding, Subject, Weight
 from schoolgate.lookup import UpstreamLookup
 from schoolgate.metrics_dns import DnsMetrics
@@ -22,8 +23,8 @@ _NAME = "example.com"  # reserved (RFC 2606), and resolvable everywhere
 
 def services(at: Subject) -> Iterator[Finding]:
     """Find parts that do not answer, or say that they are not ready."""
-    for part, endpoint in _health(at.settings):
-        problem = _not_ready(endpoint)
+    for part, endpoint in health(at.settings):
+        problem = not_ready(endpoint)
         if problem:
             do = f"systemctl status schoolgate-{part}; journalctl --namespace=schoolgate -u schoolgate-{part}"
             yield Finding("services", Weight.ERROR, f"{part}: {problem}", do)
@@ -42,17 +43,30 @@ def upstreams(at: Subject) -> Iterator[Finding]:
             yield Finding("upstreams", Weight.ERROR, f"{upstream}: {problem}", do)
 
 
-def _health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
+def centre(at: Subject) -> Iterator[Finding]:
+    """Find what is wrong between a box and its centre."""
+    for what, why in Home(at.settings.state).trouble().items():
+        do = "the last good policy is in force; look at the centre, the network between, and this box's clock"
+        yield Finding("centre", Weight.ERROR, f"{what}: {why}", do)
+
+
+def health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
+    """Yield each part that is to run, and where it says whether it is well."""
     for number in range(1, settings.dns.workers + 1):
         yield "dns", settings.of_worker("dns", number).metrics.dns
     for number in range(1, settings.proxy.workers + 1):
         yield "proxy", settings.of_worker("proxy", number).metrics.proxy
-    yield "portal", settings.metrics.portal
+    if Home(settings.state).is_enrolled:  # the portal is the centre's
+        yield "box", settings.metrics.box
+    else:
+        yield "portal", settings.metrics.portal
+    if settings.rpz.secondaries:
+        yield "rpz", settings.metrics.rpz
     if settings.interfaces:
         yield "evidence", settings.metrics.firewall
 
 
-def _not_ready(at: Endpoint) -> str:
+def not_ready(at: Endpoint) -> str:
     """Return what is wrong with what should answer at a health address; empty: it is well."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,11 +23,25 @@ _EVERY_SECONDS = 0.5
 _MODE = 0o660
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some events; of a box those that end with a sequence, and what is set once they are written."""
+
+    events: list[Event]
+    box: int = 0
+    sequence: int = 0
+    written: threading.Event | None = None
+
+
 class EventSink(Protocol):
     """Where events go: folds them, and writes what has to be kept."""
 
     def take(self, events: Sequence[Event]) -> None:
         """Fold events in."""
+        ...
+
+    def mark(self, box: int, sequence: int) -> None:
+        """Write down, together with the events taken before, that a box's batch ended with this sequence."""
         ...
 
     def flush(self) -> int:
@@ -61,7 +76,8 @@ class EventReceiver:
         self._path = path
         self._sink = sink
         self._counters = counters
-        self._waiting: deque[list[Event]] = deque()
+        self._waiting: deque[_Batch] = deque()
+        self._unwritten: list[_Batch] = []  # taken by the sink, whose last writing failed
         self._count = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -131,10 +147,21 @@ class EventReceiver:
         with self._lock:
             room = self._count + len(events) <= _MOST
             if room:
-                self._waiting.append(events)
+                self._waiting.append(_Batch(events))
                 self._count += len(events)
         if not room:
             self._counters.dropped(len(events))
+
+    def bring(self, events: list[Event], box: int, sequence: int) -> threading.Event | None:
+        """Take events of a box; what is returned is set once they are written. None: there is no room now."""
+        batch = _Batch(events, box, sequence, threading.Event())
+        with self._lock:
+            if self._count + len(events) > _MOST:
+                return None
+            self._waiting.append(batch)
+            self._count += len(events)
+        self._counters.received(len(events))
+        return batch.written
 
     def _write(self) -> None:
         while not self._stop.wait(_EVERY_SECONDS):
@@ -147,9 +174,16 @@ class EventReceiver:
         try:
             while self._waiting:
                 with self._lock:
-                    events = self._waiting.popleft()
-                    self._count -= len(events)
-                self._sink.take(events)
+                    batch = self._waiting.popleft()
+                    self._count -= len(batch.events)
+                self._sink.take(batch.events)
+                if batch.written is not None:
+                    self._sink.mark(batch.box, batch.sequence)
+                    self._unwritten.append(batch)
             self._counters.stored(self._sink.flush())
+            for batch in self._unwritten:
+                if batch.written is not None:
+                    batch.written.set()
+            self._unwritten.clear()
         except Exception as error:  # noqa: BLE001 - the thread goes on, and tries again
             self._counters.fault(error)

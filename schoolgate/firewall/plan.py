@@ -29,7 +29,7 @@ class Vlan:
     network: str
     interface: str
     sources: tuple[IPNetwork, ...]
-    proxy_port: int
+    proxy_ports: tuple[int, ...]  # one for each worker
     dns_ports: Mapping[int, int]  # by IP version
     portal_port: int | None
     portal_tls_port: int | None
@@ -84,7 +84,7 @@ def _vlan(network: Network, settings: Settings) -> Vlan:
         network=network.id,
         interface=settings.interfaces[network.id],
         sources=_sources(network),
-        proxy_port=settings.proxy.transparent[network.id],
+        proxy_ports=settings.proxy.ports(network.id),
         dns_ports=_dns_ports(settings, network),
         portal_port=portal.port if served else None,
         portal_tls_port=tls.port if tls and _reaches(tls, network) else None,
@@ -138,12 +138,13 @@ def _own_tcp(settings: Settings) -> tuple[int, ...]:
         settings.proxy.explicit,
         settings.portal.listen,
         *([settings.portal.listen_tls] if settings.portal.listen_tls else []),
-        settings.metrics.dns,
-        settings.metrics.proxy,
+        *(settings.of_worker("dns", number + 1).metrics.dns for number in range(settings.dns.workers)),
+        *(settings.of_worker("proxy", number + 1).metrics.proxy for number in range(settings.proxy.workers)),
         settings.metrics.portal,
         settings.metrics.firewall,
     )
-    return tuple(sorted({one.port for one in at} | set(settings.proxy.transparent.values())))
+    transparent = (port for network in settings.proxy.transparent for port in settings.proxy.ports(network))
+    return tuple(sorted({*(one.port for one in at), *transparent}))
 
 
 def _problems(policy: Policy, settings: Settings) -> Iterator[str]:

@@ -15,6 +15,7 @@ from schoolgate_policy.technique import Technique
 TABLE = "schoolgate"
 SET_SIZE = 4096  # addresses remembered for each technique and family
 SET_TIMEOUT = "1h"
+_SEED = 0x5C001  # any number will do: a fixed one keeps clients with their workers when rules are loaded anew
 _COMMENT_OCTETS = 120  # nftables takes 128
 _HEAD = f"""\
 #!/usr/sbin/nft -f
@@ -181,7 +182,19 @@ def _captures(plan: Plan, vlan: Vlan) -> Iterator[str]:
         yield f"tcp dport 80 fib daddr type local redirect to :{vlan.portal_port}"
     if vlan.portal_tls_port:
         yield f"tcp dport 443 fib daddr type local redirect to :{vlan.portal_tls_port}"
-    yield f"tcp dport {{ 80, 443 }} redirect to :{vlan.proxy_port}"
+    yield from _to_the_proxy(vlan)
+
+
+def _to_the_proxy(vlan: Vlan) -> Iterator[str]:
+    """Send the web to the proxy; with several workers a client meets the same one every time, told by its address."""
+    ports = vlan.proxy_ports
+    if len(ports) == 1:
+        yield f"tcp dport {{ 80, 443 }} redirect to :{ports[0]}"
+        return
+    workers = _several(f"{number} : {port}" for number, port in enumerate(ports))
+    for version, key in ((4, "ip saddr"), (6, "ip6 saddr")):
+        spread = f"jhash {key} mod {len(ports)} seed 0x{_SEED:x} map {workers}"
+        yield f"meta nfproto ipv{version} tcp dport {{ 80, 443 }} redirect to :{spread}"
 
 
 def _pass(one: Pass, verdict: str) -> Iterator[str]:
@@ -221,7 +234,7 @@ def _deliveries(plan: Plan) -> Iterator[str]:
 
 def _own_doors(plan: Plan, vlan: Vlan) -> Iterator[str]:
     dns = sorted(set(vlan.dns_ports.values()))
-    redirected = {vlan.proxy_port, *dns, *filter(None, (vlan.portal_port, vlan.portal_tls_port))}
+    redirected = {*vlan.proxy_ports, *dns, *filter(None, (vlan.portal_port, vlan.portal_tls_port))}
     yield f"ct status dnat tcp dport {_several(sorted(redirected))} accept"
     yield f"ct status dnat udp dport {_several(dns)} accept"
     if 53 in dns:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
         check=True, timeout=1500, env={**os.environ, "PIP_ROOT_USER_ACTION": "ignore"},
     )  # fmt: skip
     return Installed(results)
+
+
+@pytest.fixture(scope="session")
+def copy_source() -> Callable[[Path], None]:
+    """How to get a folder with what a release would hold."""
+    return _copy_source
 
 
 def _copy_source(target: Path) -> None:

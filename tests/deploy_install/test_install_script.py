@@ -1,5 +1,6 @@
 """`deploy/install.sh` from nothing to removal, in a root of its own."""
 
+import json
 import re
 from typing import Any
 
@@ -22,6 +23,15 @@ def test_it_installs_and_a_second_run_changes_nothing(installed: Any) -> None:
     assert installed.code("second") == 0
     assert "nothing was to be changed" in installed.out("second")
     assert installed.state(1) == installed.state(2)
+
+
+def test_where_it_may_be_installed(installed: Any) -> None:
+    """Debian 13 and Ubuntu 24.04 go the same way; another system is refused with those that are not."""
+    for step in ("debian_13", "ubuntu"):
+        assert installed.code(step) == 0, installed.out(step)
+        assert "nothing was to be changed" in installed.out(step)
+    assert installed.code("elsewhere") == 2
+    assert "fedora 43 is none of Debian 12, Debian 13, Ubuntu 24.04" in installed.out("elsewhere")
 
 
 def test_rights_are_as_narrow_as_they_can_be(installed: Any) -> None:
@@ -60,7 +70,7 @@ def test_the_settings_say_what_was_asked_for(installed: Any) -> None:
     """Interfaces, a proxy port for each network, and listeners that VLANs reach."""
     text = installed.out("settings")
     assert "transparent = {staff = 8410, pupils = 8420, guests = 8430}" in text
-    assert 'wan = "w0"' in text
+    assert 'wan = "eth0"' in text
     assert 'listen = ["0.0.0.0:5353", "[::]:5353"]' in text
     assert 'url = "http://10.20.0.1:8000"' in text
 
@@ -76,10 +86,30 @@ def test_what_is_installed_works(installed: Any, step: str) -> None:
 def test_the_services_are_well(installed: Any) -> None:
     """Started as their units start them, all three are ready, and the first account can be made."""
     said = installed.out("services")
-    for line in ("9153 200", "9154 200", "9155 200", "portal 200"):
+    for line in ("9153 200", "9154 200", "9155 200", "9156 200", "portal 200"):
         assert line in said
     assert "http://10.20.0.1:8000/set-up/" in said
     assert "schoolgate_closed" not in installed.out("apply")
+
+
+def test_the_quick_start_leads_here(installed: Any) -> None:
+    """The commands of its second page work on what was just installed, and the doctor has nothing to say about the box.
+
+    This machine's own clock, disk and time server, and resolvers that cannot be reached from here, are none of its business.
+    """
+    said = installed.out("services")
+    steps = dict(re.findall(r"(?ms)^quick start: (schoolgate [^\n]+)\n.*?^quick start: exit (\d)$", said))
+    doctor = steps.pop("schoolgate doctor")
+    assert len(steps) >= 3
+    assert set(steps.values()) == {"0"}, said
+    found = json.loads(re.search(r"(?ms)^\[.*?^\]$|^\[\]$", said)[0])
+    own = [
+        one
+        for one in found
+        if one["area"] not in {"clock", "disk", "upstreams"} and "UDP 123" not in one["what"]
+    ]
+    assert own == []
+    assert doctor == str(int(bool(found)))
 
 
 def test_an_upgrade_keeps_what_people_wrote(installed: Any) -> None:

@@ -1,6 +1,10 @@
 """The firewall with real packets: who may send what where, whatever else runs."""
 
+import contextlib
+import json
+import socket
 import sys
+import threading
 from functools import partial
 
 import netns_clients as client
@@ -23,11 +27,20 @@ def reached(leaks, address: str, port: int) -> bool:
     return any(one["kind"] == "packet" and (one["target"], one["port"]) == (address, port) for one in leaks())
 
 
-@pytest.mark.parametrize("address", [TEAMS4, TEAMS6])
-def test_a_pass_lets_its_network_out(school, box, leaks, wait, address):
-    """Staff reach what their passes name; IPv4 leaves with the box's own address."""
-    school.staff.do(partial(client.send, address, 3479, b"media"))
-    wait(lambda: reached(leaks, address, 3479))
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [
+        (TEAMS4, 3479),
+        (TEAMS6, 3479),
+        ("74.125.250.9", 19305),
+        ("2001:4860:4864:5::9", 19305),
+        ("45.60.3.10", 88),
+    ],
+)
+def test_a_pass_lets_its_network_out(school, box, leaks, wait, address, port):
+    """Staff reach what their passes name: calls over Teams and Meet, Kerberos; IPv4 leaves with the box's own address."""
+    school.staff.do(partial(client.send, address, port, b"media"))
+    wait(lambda: reached(leaks, address, port))
     assert {one["source"] for one in leaks() if one["kind"] == "packet"} == {
         school.staff.six if ":" in address else "45.60.0.2"
     }
@@ -50,13 +63,16 @@ def test_a_pass_opens_nothing_beside_it(school, box, leaks, address, port):
     assert leaks() == []
 
 
-def test_a_printer_is_reached_over_tcp(school, box, leaks, wait):
+@pytest.mark.parametrize(("address", "port"), [("45.60.3.9", 9100), ("45.60.3.10", 389), ("45.60.3.10", 445)])
+def test_printers_and_directories_are_reached_over_tcp(school, box, leaks, wait, address, port):
     """A pass for TCP: the connection goes out; nobody listens there, which is the internet's own answer."""
     with pytest.raises(ConnectionRefusedError):
-        school.staff.do(client.connect, "45.60.3.9", 9100)
-    wait(lambda: reached(leaks, "45.60.3.9", 9100))
+        school.staff.do(client.connect, address, port)
+    wait(lambda: reached(leaks, address, port))
+    school.internet.forget()
     with pytest.raises(ConnectionRefusedError):
-        school.pupil.do(client.connect, "45.60.3.9", 9100)
+        school.pupil.do(client.connect, address, port)
+    assert not reached(leaks, address, port)
 
 
 def test_networks_do_not_reach_one_another(school, box):
@@ -137,6 +153,64 @@ def test_a_broken_setting_leaves_the_firewall_alone(box):
     assert box.firewall("--diff") == ""
 
 
+@pytest.fixture
+def second_worker(school, box):
+    """A worker of the proxy besides the one that runs: it says so to whoever comes, over both families."""
+    good = box.settings.read_text()
+    box.settings.write_text(good.replace("[proxy]\n", "[proxy]\nworkers = 2\n", 1))
+    listening = school.edge.do(
+        partial(socket.create_server, ("::", 8421), family=socket.AF_INET6, dualstack_ipv6=True)
+    )
+    try:
+        assert "in force now" in box.firewall("--apply")
+        thread = threading.Thread(target=_greet, args=(listening,))
+        thread.start()
+        yield
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listening.close()
+        box.settings.write_text(good)
+        box.firewall("--apply")
+
+
+def _greet(listening):
+    with contextlib.suppress(OSError):
+        while True:
+            made, _ = listening.accept()
+            with made:
+                made.recv(4096)
+                made.sendall(b"the second worker")
+
+
+def _from(source, there):
+    with socket.create_connection((there, 80), 60, (source, 0)) as made:
+        made.sendall(request("blocked.example"))
+        return client.drain(made).startswith(b"the second worker")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "length", "there"), [("10.20.1.", 32, "45.60.9."), ("2a00:20::1:", 128, "2a00:9:9::")]
+)
+def test_a_client_meets_one_worker(school, second_worker, prefix, length, there):
+    """Whatever site a client asks for it comes to the same worker, and clients are spread over both."""
+    sources = [f"{prefix}{number}" for number in range(11, 31)]
+    for source in sources:
+        school.pupil.run(
+            "ip", "address", "add", f"{source}/{length}", "dev", "eth0", *(["nodad"] if length == 128 else [])
+        )
+    try:
+        met = {
+            source: {school.pupil.do(_from, source, f"{there}{number}") for number in range(1, 5)}
+            for source in sources
+        }
+    finally:
+        for source in sources:
+            school.pupil.run("ip", "address", "del", f"{source}/{length}", "dev", "eth0")
+    assert all(len(workers) == 1 for workers in met.values()), met
+    assert {True, False} == set.union(*met.values())
+
+
 def test_evidence_names_who_tried(school, box):
     """The reader tells who was refused, of which network, once for each look at which there was more."""
     seen: list[tuple[str, ...]] = []
@@ -171,6 +245,14 @@ def test_the_evidence_command(school, box):
     printed = school.edge.run(*command)
     assert f"packets from {school.guest.four}" in printed
     assert '"technique": "ssh"' in school.edge.run(*command, "--json")
+
+
+def test_the_doctor_is_content(school, box):
+    """Of a box that filters a school nothing is found, but what is this machine's: its clock, room and time server."""
+    box.watch()
+    command = (sys.executable, "-m", "schoolgate", "doctor", "--json", *box.options)
+    found = [one for one in json.loads(school.edge.run(*command)) if one["area"] not in {"clock", "disk"}]
+    assert [one for one in found if "UDP 123" not in one["what"]] == []
 
 
 def test_full_sets_refuse_as_well(school, box):

@@ -1,6 +1,5 @@
 """The bell: what was open by a verdict that has ended is closed within five seconds, whatever carried it."""
 
-import os
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,9 +10,9 @@ from netns_school import school_policy
 
 pytestmark = pytest.mark.netns
 
-BUSY = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # the machine, with other things
+BUSY = client.busy()
 LIMIT = 15 if BUSY else 5  # seconds after the bell; five is what is promised
-AHEAD = 60 if BUSY else 20  # seconds from the change of the policy to the bell
+AHEAD = 60 if BUSY else 12  # seconds from the change of the policy to the bell
 RULE = "\nrules:\n"
 EXCEPTION = """
 exceptions:

@@ -1,10 +1,12 @@
 """The pages in a real browser: the main way at two sizes, and what keyboards, zoom, contrast and checkers make of them."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import axe
+import pypdf
 import pytest
 import screenshots
 from screenshots import sign_in
@@ -54,7 +56,7 @@ def opened(chromium: Any, show: Showcase) -> Iterator[Any]:
         context = chromium.new_context(**{"viewport": SIZES[size], **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         if who:
             sign_in(page, show.portal, who)
         return page
@@ -243,3 +245,26 @@ def test_on_paper(show: Showcase, opened: Any) -> None:
     page.emulate_media(media="print")
     assert not page.locator(".nav").is_visible()
     assert page.get_by_text("What was asked").is_visible()
+
+
+def test_the_report_is_printed_on_a4(show: Showcase, opened: Any) -> None:
+    """On paper the report has its page in plain English on the first sheet and no buttons; the PDF has the same numbers."""
+    page = opened("desk", OFFICER)
+    page.goto(show.portal.url + dict(screenshots.office_pages(show))["paper-report"])
+    printed = pypdf.PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+    assert {tuple(round(float(side) / 5) for side in sheet.mediabox[2:]) for sheet in printed.pages} == {
+        (119, 168)
+    }
+    first = " ".join(printed.pages[0].extract_text().split())
+    assert "Is it working, and is it looked after?" in first
+    assert "figures" not in first
+    everything = " ".join(sheet.extract_text() for sheet in printed.pages)
+    for button in ("Take it along", "Show these days", "Sign out", "Data protection"):
+        assert button not in everything
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="PDF").click()
+    taken = pypdf.PdfReader(waiting.value.path())
+    sentence = next(line for line in first.split(". ") if "The filter blocked" in line).partition(
+        "The filter"
+    )[2]
+    assert sentence in " ".join(" ".join(sheet.extract_text() for sheet in taken.pages).split())

@@ -1,6 +1,7 @@
-"""A proxy in a process of its own, for tests that kill it or want several: `gate_process.py FOLDER ORIGIN [PORT]`.
+"""A proxy in a process of its own, for tests that kill it, weigh it or want several: `gate_process.py FOLDER ORIGIN [PORT]`.
 
-Prints the port of its explicit listener; with PORT it shares that port with others.
+Prints the port of its explicit listener; with PORT it shares that port with others. Guests (127.0.30.0/24) are passed on
+unread, everybody else is opened; `FOLDER/origin.pem`, where there is one, holds the roots of the origin.
 """
 
 import asyncio
@@ -19,9 +20,11 @@ from schoolgate_proxy.server import ProxyServer
 POLICY = """
 version: 1
 school: {name: Perryfields, timezone: Europe/London, bank_holidays: england}
-networks: {guests: {people: guest, addresses: [127.0.0.0/8], inspection: names, otherwise: allow}}
+networks:
+  pupils: {people: pupil, addresses: [127.0.20.0/24], inspection: all, otherwise: allow}
+  guests: {people: guest, addresses: [127.0.30.0/24, 127.0.0.0/24], inspection: names, otherwise: allow}
 unknown_clients: guests
-rules: []
+rules: [{block: blocked.example, reason: Not at school}]
 """
 
 
@@ -40,6 +43,7 @@ async def _main(folder: Path, origin: int, port: int) -> None:
         state=folder,
         explicit=(("127.0.0.1", port),),
         allowed_upstream=(ip_network("127.0.0.1/32"),),
+        upstream_ca=folder / "origin.pem" if (folder / "origin.pem").exists() else None,
         resolve=resolve,
         share_ports=port != 0,
     )

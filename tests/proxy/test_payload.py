@@ -131,6 +131,25 @@ def test_embedded_site_is_judged_as_if_asked_for(internet: Any, host: str, path:
     assert (attempt.host, decision.rule) == (decision.host, 1)
 
 
+@pytest.mark.parametrize(
+    ("rules", "technique"),
+    [
+        ("{block: category:translation-and-archive, reason: x}", "translator"),
+        ("{block: blocked.example, reason: x}", "embedded_site"),
+        ("{block: [category:translation-and-archive, blocked.example], reason: x}", "translator"),
+    ],
+)
+@pytest.mark.parametrize(
+    "url", ["blocked-example.translate.goog/", "web.archive.org/web/2024/https://blocked.example/"]
+)
+def test_each_use_of_a_translator_has_one_name(internet: Any, rules: str, technique: str, url: str) -> None:
+    """Blocked by its own name it is `translator`; allowed, and asked for a blocked site, `embedded_site`; never both."""
+    internet.use_policy(f"rules: [{rules}]")
+    host, _, path = url.partition("/")
+    assert internet.get(host, f"/{path}").startswith(b"HTTP/1.1 403 ")
+    assert internet.notes.techniques == [technique]
+
+
 def test_embedded_page_follows_its_own_exception(internet: Any) -> None:
     """A page that is open is open in translation too, and the page beside it is not."""
     assert internet.get("blocked-example.translate.goog", "/ourschool/news").startswith(b"HTTP/1.1 200 ")

@@ -96,6 +96,11 @@ def browsers(origin: tuple[ShapeOrigin, Path], proxy: tuple[int, Any]) -> Iterat
         through.close()
 
 
+def _said(message: Any) -> list[str]:
+    """Return a line of the console; what Chromium says of a machine under load is not the site's doing."""
+    return [] if message.text.startswith("Slow network is detected") else [f"{message.type}: {message.text}"]
+
+
 def _failed(request: Any) -> list[str]:
     """Name a request that failed; one that the page itself gave up, such as a closed event source, did not."""
     return [] if request.failure == "net::ERR_ABORTED" else [f"failed: {request.url} {request.failure}"]
@@ -105,7 +110,7 @@ def load(context: Any, shape: Shape) -> Loaded:
     """Open a shape and wait until its script has ended."""
     page = context.new_page()
     loaded = Loaded()
-    page.on("console", lambda one: loaded.console.append(f"{one.type}: {one.text}"))
+    page.on("console", lambda one: loaded.console.extend(_said(one)))
     page.on("pageerror", lambda error: loaded.console.append(f"page error: {error}"))
     page.on("requestfailed", lambda one: loaded.console.extend(_failed(one)))
     page.on("response", lambda one: loaded.statuses.add((one.url.partition("?")[0], one.status)))

@@ -4,15 +4,19 @@ import json
 import shutil
 import sqlite3
 import stat
+import subprocess
 import tarfile
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import postgres
 import pytest
-from running import ROOT, Running, schoolgate
+from running import PUPIL, ROOT, Running, schoolgate
+
+from schoolgate.demo.internet import Internet
 
 PASSPHRASE = "correct horse battery staple\n"
 
@@ -87,6 +91,50 @@ def test_without_a_passphrase_no_key_is_in_it(box: Path, tmp_path: Path) -> None
     assert "keys were not restored" in done.stdout
     assert not (other / "state/ca/root.key").exists()
     assert (other / "state/ca/root.pem").exists()
+
+
+@pytest.mark.parametrize("name", ["mitmproxy-ca.p12", "ca/old.key", "mixed.pem", "notes/whatever"])
+def test_no_key_by_any_name_is_in_it(box: Path, tmp_path: Path, name: str) -> None:
+    """A key behind a certificate in one file, under any name, and key stores stay out of a backup as well."""
+    file = box / "state" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes((box / "state/ca.pem").read_bytes() * 3 + (box / "state/ca/root.key").read_bytes())
+    assert schoolgate("ca", "rotate", cwd=box).returncode == 0
+    assert schoolgate("backup", "../save.tar.gz", cwd=box).returncode == 0
+    with tarfile.open(tmp_path / "save.tar.gz") as tar:
+        held = {member.name: tar.extractfile(member).read() for member in tar}
+    assert f"state/{name}" not in held
+    assert not any(b"PRIVATE KEY" in content for content in held.values())
+    assert "state/ca.pem" in held
+
+
+def test_what_comes_back_filters(box: Path, tmp_path: Path, internet: Internet) -> None:
+    """On a fresh machine the restored folder is a working box: DNS, proxy and portal, the same certificate, accounts."""
+    schoolgate("backup", "../save.tar.gz", "--passphrase-file", "../passphrase", cwd=box)
+    other = tmp_path / "other"
+    other.mkdir()
+    done = schoolgate("restore", "../save.tar.gz", "--passphrase-file", "../passphrase", cwd=other)
+    assert done.returncode == 0, done.stderr
+    restored = Running(other, internet)
+    try:
+        restored.wait_ready()
+        host, port = restored.address("dns")
+        asked = ["dig", "-p", str(port), f"@{host}", "-b", PUPIL, "www.instagram.com", "+tries=1", "+time=20"]
+        assert "EDE: 15" in subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+        proxy = "http://{}:{}".format(*restored.address("proxy"))
+        fetched = subprocess.run(
+            ["curl", "-sS", "--interface", PUPIL, "-x", proxy, "--cacert", str(other / "state/ca.pem"), "-m", "60",
+             "-o", "/dev/null", "-w", "%{http_code}", "https://www.instagram.com/"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert fetched.stdout == "403", fetched.stderr
+        with urllib.request.urlopen("http://{}:{}/".format(*restored.address("portal")), timeout=60) as page:
+            assert b"Perryfields" in page.read()
+        assert not (other / "state/first-account.txt").exists()  # there is an account
+    finally:
+        restored.stop()
+    assert (other / "state/ca.pem").read_bytes() == (box / "state/ca.pem").read_bytes()
+    assert "head@school.example" in schoolgate("users", "list", cwd=other).stdout
 
 
 def test_sealed_keys_cannot_be_read(box: Path, tmp_path: Path) -> None:

@@ -66,6 +66,29 @@ def test_what_is_captured_for_a_network(tmp_path):
     ]
 
 
+def test_several_workers_each_have_their_clients(tmp_path):
+    """With three workers a client's address tells which one it meets, over both families; all their ports are closed."""
+    ruleset = render(make_plan(policy(tmp_path), settings(proxy={**BOX["proxy"], "workers": 3})))
+    spread = "mod 3 seed 0x5c001 map { 0 : 8420, 1 : 8421, 2 : 8422 }"
+    assert rules(ruleset, "capture_pupils")[-2:] == [
+        f"meta nfproto ipv4 tcp dport {{ 80, 443 }} redirect to :jhash ip saddr {spread}",
+        f"meta nfproto ipv6 tcp dport {{ 80, 443 }} redirect to :jhash ip6 saddr {spread}",
+    ]
+    doors = rules(ruleset, "deliver_pupils")
+    assert doors[0] == "ct status dnat tcp dport { 5353, 8000, 8420, 8421, 8422 } accept"
+    assert (
+        "8410, 8411, 8412, 8420, 8421, 8422, 8430, 8431, 8432, 9153, 9154, 9155, 9156, 9164, 9174"
+        in doors[-2]
+    )
+
+
+def test_a_worker_listens_on_ports_of_its_own():
+    """The second worker has the port after the first's, for each network and for its metrics."""
+    second = settings(proxy={**BOX["proxy"], "workers": 2}).of_worker("proxy", 2)
+    assert second.proxy.transparent == {"staff": 8411, "pupils": 8421, "guests": 8431}
+    assert second.metrics.proxy.port == 9164
+
+
 def test_passes_are_the_only_way_through(tmp_path):
     """A pass is one rule for each family and protocol; pupils, who have none, go nowhere."""
     ruleset = render(make_plan(policy(tmp_path, PASSES), settings()))

@@ -126,6 +126,10 @@ def test_the_environment_wins(tmp_path):
             "[dns]\nworkers = 2\nlisten = ['127.0.0.1:0']",
             "{f}: dns.workers: several processes need a port to share; dns.listen says 0",
         ),
+        (
+            "[proxy]\nworkers = 11\ntransparent = {staff = 8410, pupils = 8420}",
+            "{f}: proxy: proxy.transparent.pupils: port 8420 is staff's already; 11 workers take as many ports",
+        ),
         ("[proxy]\nworkers = 65", "{f}: proxy.workers: input should be less than or equal to 64"),
         ("[dns]\nlocal_zones = ['a b']", "{f}: dns.local_zones.0: 'a b' is not a host name"),
         ("internal = ['10.1.2.3/8']", "{f}: internal.0: `10.1.2.3/8` is not a range of addresses"),

@@ -1,6 +1,8 @@
 """What people's machines do, byte by byte: to be called inside a namespace (`Host.do`)."""
 
 import contextlib
+import os
+import re
 import socket
 import ssl
 import time
@@ -8,7 +10,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-SECONDS = 15.0
+SECONDS = 60.0  # patience: nothing that is measured
+
+
+def busy() -> bool:
+    """Whether this machine is busy with other things, so that what takes seconds may take many."""
+    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
 
 
 def anyone() -> ssl.SSLContext:
@@ -27,12 +34,19 @@ def connect(address: str, port: int, source: str = "") -> socket.socket:
 
 
 def drain(made: socket.socket, most: int = 1 << 20) -> bytes:
-    """Return what comes until the end, an error or a silence of some seconds."""
-    parts: list[bytes] = []
+    """Return what comes until the end, an error or a silence of some seconds; of a response no more than it has."""
+    found = b""
     with contextlib.suppress(OSError):
-        while sum(map(len, parts)) < most and (part := made.recv(65536)):
-            parts.append(part)
-    return b"".join(parts)
+        while len(found) < most and not _whole(found) and (part := made.recv(65536)):
+            found += part
+    return found
+
+
+def _whole(reply: bytes) -> bool:
+    """Whether this is a response that says how long it is, and is."""
+    head, end, body = reply.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head.lower())
+    return bool(end and length) and len(body) >= int(length[1])
 
 
 def exchange(address: str, port: int, data: bytes, *, pieces: tuple[int, ...] = ()) -> bytes:
@@ -64,17 +78,24 @@ def tls(
             return b""
 
 
-def split_tls(address: str, name: str, first: int) -> bytes:
-    """Send a ClientHello whose first bytes come in a segment of their own; return the reply to a request."""
+def split_tls(address: str, name: str, *pieces: int) -> bytes:
+    """Send a ClientHello whose first bytes come in segments of their own; return the reply to a request.
+
+    Raises:
+        OSError: the handshake was refused.
+
+    """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     made = anyone().wrap_bio(incoming, outgoing, server_hostname=name)
     with connect(address, 443) as raw:
         with contextlib.suppress(ssl.SSLWantReadError):
             made.do_handshake()
         hello = outgoing.read()
-        raw.sendall(hello[:first])
-        time.sleep(0.15)
-        raw.sendall(hello[first:])
+        for size in pieces:
+            raw.sendall(hello[:size])
+            hello = hello[size:]
+            time.sleep(0.15)
+        raw.sendall(hello)
 
         def pump(step):
             while True:
@@ -133,6 +154,20 @@ def send(address: str, port: int, data: bytes) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as made:
         made.sendto(data, (address, port))
+
+
+def is_blocked_name(server: str, name: str) -> bool:
+    """Whether the sinkhole answers a question for an address with its own, or with no such name."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    for _ in range(5):
+        with contextlib.suppress(TimeoutError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+            made.settimeout(10)
+            made.connect((server, 53))
+            made.send(b"\0\1\1\0\0\1\0\0\0\0\0\0" + labels + b"\0\0\1\0\1")
+            reply = made.recv(4096)
+            assert reply[3] & 15 in {0, 3}, reply
+            return reply[3] & 15 == 3 or reply.endswith(socket.inet_aton(server))
+    raise TimeoutError(name)
 
 
 def packet(address: str, protocol: int, data: bytes = b"x" * 32) -> None:
@@ -210,6 +245,26 @@ def echoed(address: str, name: str) -> bytes:
             return head
         made.sendall(b"\x81\x84\0\0\0\0ping")
         return made.recv(64)
+
+
+def events(address: str, name: str, count: int) -> list[float]:
+    """Read server-sent events; return when (monotonic) each of so many arrived."""
+    with site(address, name, None) as made:
+        made.sendall(request(name, "/sse"))
+        found, at = b"", []
+        while len(at) < count and (part := made.recv(65536)):
+            found += part
+            at += [time.monotonic()] * (found.count(b"data: tick") - len(at))
+        return at
+
+
+def handshake(address: str, name: str, roots: str) -> str:
+    """Return who signed the certificate that a site shows; raises ssl.SSLError where that is nobody we believe."""
+    with site(address, name, roots) as made:
+        issuer = made.getpeercert()["issuer"]
+        return dict(pair for (pair,) in issuer)[
+            "commonName" if "commonName" in str(issuer) else "organizationName"
+        ]
 
 
 def page(url: str) -> str:

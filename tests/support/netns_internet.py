@@ -111,7 +111,7 @@ def _records(name: str, kind: str) -> list[tuple]:
         case "AAAA":
             return [(None, QTYPE.AAAA, AAAA(f"2a00:9:1::{number:x}"))]
         case "HTTPS":
-            given = [("alpn", b"\x02h3\x02h2"), ("ech", b"\x00\x04abcd")]
+            given = [(1, b"\x02h3\x02h2"), (5, b"\x00\x04abcd")]  # alpn, ech
             return [(None, QTYPE.HTTPS, HTTPS(1, "", given))]
         case "TXT":
             return [(None, QTYPE.TXT, TXT("text"))]

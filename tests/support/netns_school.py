@@ -21,6 +21,7 @@ from typing import Any
 from netns_internet import RESOLVER4, RESOLVER6
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 600  # seconds: on a machine that is busy with other things everything is slow
 NOBODY = 65534
 VLANS = {"staff": 10, "pupil": 20, "guest": 30}
 NETWORKS = {"staff": "staff", "pupil": "pupils", "guest": "guests"}
@@ -94,9 +95,9 @@ class Host:
 
     def do[T](self, act: Callable[..., T], *arguments: Any) -> T:
         """Call something whose sockets belong to this machine."""
-        return self.pool.submit(act, *arguments).result(60)
+        return self.pool.submit(act, *arguments).result(PATIENCE)
 
-    def run(self, *command: str, stdin: str | bytes = "", seconds: float = 60) -> str:
+    def run(self, *command: str, stdin: str | bytes = "", seconds: float = PATIENCE) -> str:
         """Run a command on this machine and return what it prints, whatever its exit code."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
@@ -106,7 +107,7 @@ class Host:
 
     def start(self, *command: str, log: Path | None = None, **more: Any) -> subprocess.Popen[bytes]:
         """Start a command on this machine."""
-        out = log.open("wb") if log else subprocess.DEVNULL
+        out = log.open("ab") if log else subprocess.DEVNULL
         try:
             return subprocess.Popen(
                 ["ip", "netns", "exec", self.name, *command],
@@ -126,7 +127,7 @@ class Internet:
         script = Path(__file__).with_name("netns_internet.py")
         command = ("setpriv", _WITH_US, sys.executable, str(script), str(folder))
         self.process = wan.start(*command, log=folder / "output", start_new_session=True)
-        wait_for(lambda: (folder / "ready").exists() or self.process.poll() is not None, 30)
+        wait_for(lambda: (folder / "ready").exists() or self.process.poll() is not None, PATIENCE)
         if self.process.poll() is not None:
             raise RuntimeError((folder / "output").read_text())
         self._read = 0
@@ -172,14 +173,17 @@ class Box:
         shutil.copy(internet.roots, roots)
         self.settings.write_text(SETTINGS.format(four=RESOLVER4, six=RESOLVER6, roots=roots))
         self.state.mkdir()
-        # A disk of its own, which a test may fill.
+        self.environ = environ
+        self._edits = 0
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def with_a_small_disk(self) -> "Box":
+        """Give it a disk of its own for its state, which a test may fill."""
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", f"sg{os.getpid()}-state", self.state],
             check=True,
         )
-        self.environ = environ
-        self._edits = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        return self
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -196,32 +200,73 @@ class Box:
         words = (sys.executable, "-m", "schoolgate", "firewall", *options, *self.options)
         return self.edge.run(*words, seconds=240)
 
-    def start(self) -> None:
-        """Apply the firewall and start everything; returns when all of it is ready."""
+    def start(self, clock: Path | None = None) -> None:
+        """Apply the firewall and start everything; returns when all of it is ready. See `faked_clock` for `clock`."""
         said = self.firewall("--apply")
         assert "in force" in said, said
-        environ = {key: text for key, text in os.environ.items() if not key.startswith("SCHOOLGATE_")}
-        command = [*_unprivileged(self.folder), sys.executable, "-m", "schoolgate", "run", *self.options]
-        self.process = self.edge.start(
-            *command, log=self.log, cwd=self.folder, env={**environ, **self.environ}
+        if clock is None:
+            commands = [[sys.executable, "-m", "schoolgate", "run"]]
+        else:
+            script = str(Path(__file__).with_name("faked_clock.py"))
+            commands = [[sys.executable, script, str(clock), part] for part in METRICS]
+        bare, environ = _unprivileged(self.folder), self._environ()
+        self.log.write_bytes(b"")
+        self.processes = [
+            self.edge.start(*bare, *command, *self.options, log=self.log, cwd=self.folder, env=environ)
+            for command in commands
+        ]
+        wait_for(lambda: self._ready(clock is not None) or self._ended(), PATIENCE)
+        assert not self._ended(), self.log.read_text()
+
+    def watch(self) -> None:
+        """Start the reader of the firewall's evidence, as root."""
+        command = (
+            sys.executable,
+            "-m",
+            "schoolgate",
+            "firewall",
+            "evidence",
+            "--follow",
+            "5",
+            "--settings",
+            str(self.settings),
         )
-        wait_for(lambda: b"Ctrl-C" in self.log.read_bytes() or self.process.poll() is not None, 240)
-        assert self.process.poll() is None, self.log.read_text()
+        log = self.folder / "evidence"
+        self.processes.append(self.edge.start("setpriv", _WITH_US, *command, log=log, env=self._environ()))
+        wait_for(lambda: "firewall.started" in log.read_text() or self._ended())
+        assert not self._ended(), log.read_text()
+
+    def _environ(self) -> dict[str, str]:
+        kept = {key: text for key, text in os.environ.items() if not key.startswith("SCHOOLGATE_")}
+        return {**kept, **self.environ}
+
+    def _ready(self, parts: bool) -> bool:
+        said = self.log.read_text()
+        return all(f'"{part}.started"' in said for part in METRICS) if parts else "Ctrl-C" in said
+
+    def _ended(self) -> bool:
+        return any(process.poll() is not None for process in self.processes)
+
+    def end(self) -> None:
+        """End its processes; it can be started again."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes = []
 
     def stop(self) -> None:
-        """Stop it."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        """Stop it for good."""
+        self.end()
         subprocess.run(["umount", "--lazy", self.state], check=False, capture_output=True)
 
     def pids(self) -> dict[str, int]:
         """Return the process numbers of the parts."""
-        assert self.process is not None
         found = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -233,7 +278,7 @@ class Box:
 
     def metrics(self, part: str) -> str:
         """Return the metrics of a part; they are served on the box's loopback only."""
-        return self.edge.run("curl", "-s", "-m", "10", f"http://127.0.0.1:{METRICS[part]}/metrics")
+        return self.edge.run("curl", "-s", "-m", "60", f"http://127.0.0.1:{METRICS[part]}/metrics")
 
     def rewrite(self, text: str) -> None:
         """Change the policy, as an editor does, and wait until it is in force."""
@@ -242,14 +287,14 @@ class Box:
         self._edits += 1
         fresh.write_text(f"{text}\n# edit {self._edits}\n")  # what is as it was is not read again
         fresh.replace(self.policy)
-        wait_for(lambda: all(now > was for now, was in zip(self._reloads(), before, strict=True)), 90)
+        wait_for(lambda: all(now > was for now, was in zip(self._reloads(), before, strict=True)), PATIENCE)
 
     def _reloads(self) -> list[float]:
         line = 'schoolgate_policy_reloads_total{result="accepted"} '
         return [float(self.metrics(part).partition(line)[2].split("\n")[0] or -1) for part in METRICS]
 
 
-def wait_for(check: Callable[[], object], seconds: float = 20) -> float:
+def wait_for(check: Callable[[], object], seconds: float = PATIENCE) -> float:
     """Wait until something is true; return how long it took."""
     started = time.monotonic()
     while not check():
@@ -273,19 +318,27 @@ def _unprivileged(folder: Path) -> list[str]:
     return other
 
 
+RULES = """\
+  - {block: [blocked.example], reason: Blocked for everybody}
+  - {allow: [paths.example/ourschool], for: [pupils, staff], reason: Our page}
+  - {block: [paths.example], reason: All but our page}
+"""
+
+
 def school_policy() -> str:
     """Return the shipped policy, with addresses that are routed in the namespaces and some sites to judge."""
     text = (ROOT / "policy.yaml").read_text()
     for number in VLANS.values():
         text = text.replace(f'"fd00:{number}::/64"', f'"fd00:{number}::/64", "2a00:{number}::/64"')
     text = text.replace("never_inspect:", "never_inspect:\n  - bank.example", 1)
-    text = text.replace(
-        "\nrules:\n", "\nrules:\n  - {block: [blocked.example], reason: Blocked for everybody}\n", 1
-    )
+    text = text.replace("\nrules:\n", f"\nrules:\n{RULES}", 1)
     return text.replace(
         "127.0.10.0/24]\n    inspection: needed",
         '127.0.10.0/24]\n    passes:\n      - {to: [52.112.0.0/14, "2603:1063::/38"], ports: [udp 3478-3481], reason: Teams calls}\n'
-        "      - {to: 45.60.3.9, ports: [tcp 9100], reason: The printer in the library}\n    inspection: needed",
+        '      - {to: [74.125.250.0/24, "2001:4860:4864:5::/64"], ports: [udp 3478, udp 19302-19309], reason: Meet calls}\n'
+        "      - {to: 45.60.3.9, ports: [tcp 9100], reason: The printer in the library}\n"
+        "      - {to: 45.60.3.10, ports: [tcp 88, udp 88, tcp 389, tcp 445, tcp 636], reason: Active Directory}\n"
+        "    inspection: needed",
         1,
     )
 
@@ -312,15 +365,18 @@ class School:
 
 
 @contextmanager
-def make_school(folder: Path) -> Iterator[School]:
-    """Make the namespaces and the internet, and remove them whatever happens.
+def make_school(folder: Path, prefix: str = "") -> Iterator[School]:
+    """Make the namespaces and the internet, and remove them whatever happens; `prefix` begins their names.
 
     Raises:
         NoNamespacesError: this machine does not allow it.
 
     """
     _remove_orphans()
-    hosts = {role: f"sg{os.getpid()}-{role}" for role in (*VLANS, "edge", "wan")}
+    if prefix:
+        for role in (*VLANS, "edge", "wan"):
+            _remove(f"{prefix}-{role}")
+    hosts = {role: f"{prefix or f'sg{os.getpid()}'}-{role}" for role in (*VLANS, "edge", "wan")}
     internet, machines = None, []
     try:
         _join(hosts)
@@ -370,9 +426,24 @@ def _join(hosts: dict[str, str]) -> None:
     except subprocess.CalledProcessError as error:
         raise NoNamespacesError(f"no network namespaces here: {error.stderr.strip()}") from error
     for role, number in VLANS.items():
-        resolv = Path("/etc/netns", hosts[role], "resolv.conf")
-        resolv.parent.mkdir(parents=True, exist_ok=True)
-        resolv.write_text(f"nameserver 10.{number}.0.1\nnameserver 2a00:{number}::1\n")
+        _own_file(
+            hosts[role], "resolv.conf", f"nameserver 10.{number}.0.1\nnameserver 2a00:{number}::1\n".encode()
+        )
+    _own_file(hosts["edge"], "resolv.conf", f"nameserver {RESOLVER4}\nnameserver {RESOLVER6}\n".encode())
+
+
+def _own_file(namespace: str, name: str, content: bytes) -> None:
+    """Write a file that is in /etc for whatever is started in a namespace (ip-netns(8))."""
+    file = Path("/etc/netns", namespace, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+def trust(host: Host, *files: Path) -> None:
+    """Let a machine trust the certificates in these files and no others, as far as its programs use OpenSSL."""
+    _own_file(host.name, "ssl/certs/ca-certificates.crt", b"".join(file.read_bytes() for file in files))
+    with suppress(FileNotFoundError):
+        _own_file(host.name, "ssl/openssl.cnf", Path("/etc/ssl/openssl.cnf").read_bytes())
 
 
 def _addresses(hosts: dict[str, str]) -> dict[str, list[str]]:

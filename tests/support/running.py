@@ -70,7 +70,7 @@ def schoolgate(
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "schoolgate", *arguments],
-        cwd=cwd, env=clean_environment(**environ), input=stdin, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, env=clean_environment(**environ), input=stdin, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ class Running:
 
     def wait_ready(self) -> "Running":
         """Wait until everything listens."""
-        eventually(lambda: "Ctrl-C" in self.out.read_text() or self.process.poll() is not None, 90)
+        eventually(lambda: "Ctrl-C" in self.out.read_text() or self.process.poll() is not None, 300)
         assert self.process.poll() is None, self.log.read_text()
         return self
 
@@ -136,7 +136,7 @@ class Running:
         """Ask it to stop and wait until it has."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(120)
 
 
 def alive(pid: int) -> bool:

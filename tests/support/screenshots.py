@@ -93,6 +93,10 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
         f"/checks/{service.probes.runs(show.school.clock.at - timedelta(days=9), show.school.clock.at)[1].id}",
     )
     yield "checks-welsh", "/checks?lang=cy"
+    yield "paper-report", "/papers/report?from=2026-11-02&to=2026-11-23&lang=en"
+    yield "paper-evidence", "/papers/evidence"
+    yield "paper-limits", "/papers/limits"
+    yield "paper-annex", "/papers/data-protection"
     yield "people", "/people?lang=en"
     yield "person", "/people/2"
     yield "audit", "/audit?verify=1"

@@ -2,7 +2,11 @@
 
 from alembic import context
 
-from schoolgate_exceptions import event_tables, probe_tables  # noqa: F401 - they add their tables to the metadata
+from schoolgate_exceptions import (  # noqa: F401 - they add their tables to the metadata
+    box_tables,
+    event_tables,
+    probe_tables,
+)
 from schoolgate_exceptions.tables import metadata
 
 context.configure(

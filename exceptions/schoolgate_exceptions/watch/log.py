@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from schoolgate_exceptions.box_tables import boxes
 from schoolgate_exceptions.event_tables import alerts, bells, events
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.watch import writing
@@ -49,6 +50,7 @@ class EventLog:
         self._supervise: list[tuple[Reached, str]] = []  # with the address
         self._number = 0
         self._ready = False
+        self._marks: dict[int, int] = {}  # by box: the sequence of its last events
         self.lost: Callable[[int], None] = lambda _: None
 
     def take(self, batch: Sequence[Event]) -> None:
@@ -70,6 +72,10 @@ class EventLog:
             elif type(one) is Probed and not self._probes.take(one):
                 self.lost(1)
 
+    def mark(self, box: int, sequence: int) -> None:
+        """Have it written together with the events that a box's batch ends with this sequence."""
+        self._marks[box] = sequence
+
     def flush(self) -> int:
         """Write what has changed in one transaction; return how many rows that were.
 
@@ -82,7 +88,8 @@ class EventLog:
         now = self._office.now()
         ended = self._scores.over(now.timestamp(), self._office.policy.circumvention)
         changed, probed = self._done + self._fold.changed(), self._probes.complete()
-        if not any((changed, self._counts, self._bells, self._reached, self._supervise, ended, probed)):
+        waiting = self._bells or self._reached or self._supervise or self._marks
+        if not (changed or self._counts or waiting or ended or probed):
             return 0
         with self._office.write() as connection:
             rows = self._write(connection, now, changed)
@@ -96,6 +103,7 @@ class EventLog:
             one.changed = False
         self._done.clear()
         self._bells.clear()
+        self._marks.clear()
         self._reached.clear()
         self._counts = writing.Counts()
         self._fold.close(now.timestamp())
@@ -173,6 +181,8 @@ class EventLog:
                 connection.execute(
                     bells.insert().values(at=at, point=bell.point, what=bell.what, name=bell.name[:64])
                 )
+            for box, sequence in self._marks.items():
+                connection.execute(boxes.update().where(boxes.c.number == box).values(sequence=sequence))
             self._devices.write(connection, now)
         except BaseException:
             for one in fresh:

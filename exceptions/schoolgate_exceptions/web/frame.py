@@ -28,8 +28,8 @@ def html(
     template: str, status: int, tag: str, values: dict[str, Any], more: Iterable[tuple[str, str]] = ()
 ) -> Page:
     """Return a page made from a template."""
-    style, csp = _style()
-    body = _templates().get_template(template).render(style=style, **values).encode()
+    _, csp = _style()
+    body = text(template, values).encode()
     headers = (
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Language", tag),
@@ -39,6 +39,11 @@ def html(
         ("Content-Length", str(len(body))),
     )
     return Page(status, headers, body)
+
+
+def text(template: str, values: dict[str, Any]) -> str:
+    """Return what a template says with some values; our style sheet is among them."""
+    return _templates().get_template(template).render(style=_style()[0], **values)
 
 
 def allow_picture(page: Page, origin: str) -> Page:

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from schoolgate_exceptions.papers.desk import READS_EVIDENCE
+from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
 from schoolgate_exceptions.ports import Page
 from schoolgate_exceptions.queue import READERS
 from schoolgate_exceptions.roles import Role
@@ -39,6 +41,25 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
         SEES_PUPILS,
     ),
     (
+        "/papers/report",
+        "Report",
+        "What was blocked, tried and asked for, on one page for governors and the safeguarding lead.",
+        READS_REPORTS,
+    ),
+    (
+        "/papers/evidence",
+        "Standards",
+        "Each point of the UKSIC and DfE standards: met, not met or not ours, with its proof.",
+        READS_EVIDENCE,
+    ),
+    ("/papers/limits", "Limits", "What the filter cannot see, on which network.", ()),
+    (
+        "/papers/data-protection",
+        "Data protection",
+        "What is recorded, why, for how long and for whom.",
+        READS_EVIDENCE,
+    ),
+    (
         "/sanctions/pause",
         "Let a device go for this lesson",
         "A device under supervision reaches what the class reaches, until the bell.",
@@ -56,6 +77,7 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
         "Rules for a special time, such as an incident.",
         (Role.OFFICER, Role.HEAD, Role.DEPUTY),
     ),
+    ("/boxes", "Boxes", "Those of other schools that this portal looks after.", (*_KEEPERS, Role.GOVERNOR)),
     ("/people", "People", "Who can sign in, and in which roles.", (*_KEEPERS, Role.GOVERNOR)),
     ("/audit", "Audit", "Who did what, and when; nothing in it can be changed.", _AUDITORS),
 )

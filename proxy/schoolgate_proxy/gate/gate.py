@@ -49,6 +49,7 @@ class Entrant:
     address: Address | None  # that the client dialled, or named in CONNECT
     connect_name: str | None
     split: bool
+    tls: bool  # a whole ClientHello is there
 
 
 @dataclass(slots=True)
@@ -136,7 +137,7 @@ class Gate:
 
     def departed(self, entrant: Entrant) -> None:
         """Take note that a connection that was handed over has ended."""
-        self.poller.call(lambda: self._left(entrant.arrival.address, entrant.door))
+        self.poller.note(lambda: self._left(entrant.arrival.address, entrant.door))
 
     # -- taking in ---------------------------------------------------------------------------------------------
 
@@ -214,11 +215,11 @@ class Gate:
             del self._of_client[address]
         self.counters.connection_closed(door.listener)
 
-    def hand_over(self, visitor: Visitor, *, split: bool) -> None:
+    def hand_over(self, visitor: Visitor, *, split: bool, tls: bool) -> None:
         """Give a connection to mitmproxy."""
         self._visitors.pop(visitor, None)
         entrant = Entrant(
-            visitor.sock, visitor.arrival, visitor.door, visitor.address, visitor.connect_name, split
+            visitor.sock, visitor.arrival, visitor.door, visitor.address, visitor.connect_name, split, tls
         )
         self._in_loop(visitor.receive, entrant)
 

@@ -5,6 +5,7 @@ fourteen times for a connection. Here a hook whose handlers are plain functions 
 hear of it next; the order of events is the same. What is awaited goes mitmproxy's way.
 """
 
+import asyncio
 import inspect
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,10 @@ from mitmproxy.master import Master
 from mitmproxy.proxy import commands, events, server
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.utils import asyncio_utils
+
+from schoolgate_proxy.wire import pressure
+
+_PAUSE_SECONDS = 0.05
 
 type Handler = Callable[[Any], Any]
 
@@ -95,11 +100,33 @@ class GateHandler(ProxyConnectionHandler):
             except Exception as error:  # noqa: BLE001 - as mitmproxy does; the connection is closed for it
                 self._crashed(error)
 
+    async def drain_writers(self) -> None:
+        """Wait until what was just read can go on; mitmproxy waits for the sockets alone."""
+        await super().drain_writers()  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+        http = pressure.http_layer(self.layer.context.layers)
+        task = asyncio.current_task()
+        if http is not None:
+            for connection, io in self.transports.items():
+                if io.handler is task:
+                    while pressure.stuck(http, connection):  # noqa: ASYNC110 - mitmproxy's layers tell nobody
+                        await asyncio.sleep(_PAUSE_SECONDS)
+                    return
+
     def _hook(self, command: commands.StartHook, waiting: deque[events.Event]) -> None:
         if not self._hooks.now(command):
-            self._task(self.hook_task(command), command.name, keep=True)
-        elif command.blocking:
+            # Most of what could be waited for is known already: then there is nothing to wait for.
+            begun = asyncio.Task(self._hooks.run(command), loop=asyncio.get_running_loop(), eager_start=True)
+            if not begun.done():
+                self._task(self._completed(begun, command), command.name, keep=True)
+                return
+        if command.blocking:
             waiting.append(events.HookCompleted(command))
+
+    async def _completed(self, begun: asyncio.Task[None], hook: commands.StartHook) -> None:
+        with self.timeout_watchdog.disarm():
+            await begun
+        if hook.blocking:
+            await self.server_event(events.HookCompleted(hook))
 
     def _obey(self, command: commands.Command) -> None:
         match command:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from schoolgate_proxy.request import RequestHead
 
-LARGEST = 65_536  # octets of a request head
+LARGEST = 131_072  # octets of a request head: cookies of a site may have half of it
+LOOKED_AT = (
+    32_768  # octets of a head that are waited for unread; the kernel holds little more than twice that
+)
 _METHOD_SO_FAR = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{0,31}( [^\r\n]*)?")
 _REQUEST_LINE = re.compile(rb"([A-Za-z][A-Za-z0-9_-]{0,31}) ([\x21-\x7e]+) HTTP/1\.[01]")
 _LOOSE_LINE = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{0,31} .*HTTP/[0-9](\.[0-9])?\s*")

@@ -94,7 +94,7 @@ class GateInstance(AsyncioServerInstance[GateMode]):  # type: ignore[no-untyped-
                 context.server.address = entrant.address
                 if entrant.door.transparent:
                     context.client.sockname = entrant.address
-            handler.layer = self.make_top_layer(context)
+            handler.layer = _tls_at_once(context) if entrant.tls else self.make_top_layer(context)
             addon.expect(context.client.id, entrant)
             with self.manager.register_connection(context.client.id, handler):
                 await handler.handle_client()
@@ -106,6 +106,17 @@ class GateInstance(AsyncioServerInstance[GateMode]):  # type: ignore[no-untyped-
         finally:
             if addon.gate is not None:
                 addon.gate.departed(entrant)
+
+
+def _tls_at_once(context: Context) -> Layer:
+    """Return the layer that opens TLS: the gate has seen the ClientHello, there is nothing to find out below it.
+
+    mitmproxy's own stack has four layers there, through which every event goes on its way in and out.
+    """
+    context.server.tls = True
+    # Stands in the list of layers alone: those above ask what they are in.
+    layers.modes.TransparentProxy(context)
+    return layers.ClientTLSLayer(context)
 
 
 def _addon() -> SchoolgateProxy:

@@ -41,6 +41,7 @@ class Poller:
         self._timers: list[Timer] = []
         self._closing: list[socket] = []
         self._calls: collections.deque[Callable[[], None]] = collections.deque()
+        self._notes: collections.deque[Callable[[], None]] = collections.deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = self._over = False
         self._lock = threading.Lock()
@@ -71,6 +72,10 @@ class Poller:
                 self._calls.append(function)
                 if asleep:
                     os.eventfd_write(self._wake, 1)
+
+    def note(self, function: Callable[[], None]) -> None:
+        """Have a function called in the thread by and by, within a second, without waking it; from any thread."""
+        self._notes.append(function)
 
     def watch(self, fd: int, events: int, handler: Callable[[int], None]) -> None:
         """Call `handler` with the events that happen on a file descriptor."""
@@ -115,6 +120,8 @@ class Poller:
                 self._close_all()
             if self._timers and self._timers[0].when <= self.now:
                 self._ring()
+            while self._notes:
+                self._guarded(self._notes.popleft())
 
     def _wait(self) -> float:
         if not self._timers:

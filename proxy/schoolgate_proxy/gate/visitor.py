@@ -33,14 +33,15 @@ _EAGER_LOOKS = (
     8  # then by the clock, ever more slowly: tiny pieces must not cost more than they cost the sender
 )
 _PAUSE = 0.02  # seconds, doubled each time
-_LINGER_SECONDS, _LINGER_OCTETS = 2.0, 1 << 20  # of a request that was answered before it was read
+# What a client still sends of a request that was answered: most browsers look for an answer only when they have sent all.
+_LINGER_SECONDS, _LONGEST_LINGER, _LINGER_OCTETS = 2.0, 30.0, 32 << 20  # of silence; in all; octets
 
 
 class Visitor:
     """A client connection that is not decided yet; nothing of what it sent has been consumed."""
 
     __slots__ = (
-        "_by_the_clock", "_dial", "_discarded", "_looks", "_pause", "_size", "_split", "_timer", "_watched",
+        "_by_the_clock", "_dial", "_discarded", "_lingered", "_lingers_until", "_looks", "_pause", "_size", "_split", "_timer", "_watched",
         "address", "arrival", "attempt", "connect_name", "decision", "door", "gate", "gone", "receive", "sock",
     )  # fmt: skip
 
@@ -71,6 +72,7 @@ class Visitor:
         self._split = self._by_the_clock = False
         self._dial: Dial | None = None
         self._discarded = 0
+        self._lingered = self._lingers_until = 0.0
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -132,7 +134,7 @@ class Visitor:
 
     def _more(self, have: int) -> None:
         if have >= self._size:
-            self._size = min(2 * self._size, heads.LARGEST + 1)
+            self._size = min(2 * self._size, heads.LOOKED_AT + 1)
             self.look()
         elif have < 5:
             self._split = True
@@ -172,7 +174,7 @@ class Visitor:
         ):
             handling = Handling.PASS
         if handling is Handling.INSPECT and not self._page_suffices(hello, decision):
-            self._hand_over(split=split)
+            self._hand_over(split=split, tls=True)
             return
         self._note(found, decision.network)
         if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
@@ -225,8 +227,8 @@ class Visitor:
             self._saw(Technique.NON_HTTP, self.connect_name or "")
             self.close()
             return
-        if head is None and len(data) > heads.LARGEST:
-            self._answer(BlockResponse(431, (("Content-Length", "0"),), b""), "GET")
+        if head is None and len(data) > heads.LOOKED_AT:
+            self._take_over_long(data)
         elif head is None:
             self._more(len(data))
         elif (
@@ -235,7 +237,14 @@ class Visitor:
             self.sock.recv(head.length)
             self._tunnel(head.target, head.request, ahead=len(data) > head.length)
         elif head.request is None or not self._block(head.request):
-            self._hand_over(split=False)
+            self._hand_over(split=False, tls=False)
+
+    def _take_over_long(self, data: bytes) -> None:
+        """Have a very long head judged by mitmproxy, which takes it from the socket as it comes; CONNECT has none."""
+        if data.lstrip(b"\r\n")[:8].upper() == b"CONNECT ":
+            self._answer(BlockResponse(431, (("Content-Length", "0"),), b""), "GET")
+        else:
+            self._hand_over(split=False, tls=False)
 
     def _tunnel(self, target: str, request: RequestHead, *, ahead: bool) -> None:
         """Answer CONNECT (RFC 9110 9.3.6), and look at what comes through the tunnel; `ahead`: it is there already."""
@@ -282,11 +291,17 @@ class Visitor:
     def linger(self) -> None:
         """Send no more, and read what still comes for a moment: what is left unread would undo what was sent."""
         self.sock.shutdown(socket.SHUT_WR)
-        self._timer.cancel()
-        self._timer = self.gate.poller.later(_LINGER_SECONDS, self.close)
+        self._lingers_until = self.gate.poller.now + _LONGEST_LINGER
+        self._linger_on()
         self.gone = True
         self.gate.answered(self)
         self.await_events(EPOLLIN, self._discard)
+
+    def _linger_on(self) -> None:
+        self._timer.cancel()
+        self._lingered = self.gate.poller.now
+        left = self._lingers_until - self.gate.poller.now
+        self._timer = self.gate.poller.later(min(_LINGER_SECONDS, left), self.close)
 
     def await_events(self, events: int, handler: Callable[[int], None]) -> None:
         """Have the socket watched for other events."""
@@ -312,6 +327,10 @@ class Visitor:
         self._discarded += len(data)
         if not data or self._discarded > _LINGER_OCTETS:
             self.close()
+        elif (
+            self.gate.poller.now - self._lingered >= 1
+        ):  # not for each segment: a cancelled timer stays until it is due
+            self._linger_on()
 
     # -- passing on --------------------------------------------------------------------------------------------
 
@@ -358,11 +377,11 @@ class Visitor:
         self.gate.poller.close(self.sock)
         self.gate.left(self)
 
-    def _hand_over(self, *, split: bool) -> None:
+    def _hand_over(self, *, split: bool, tls: bool) -> None:
         self.gone = True
         self._timer.cancel()
         self.gate.poller.forget(self.sock.fileno())
-        self.gate.hand_over(self, split=split)
+        self.gate.hand_over(self, split=split, tls=tls)
 
     def _late(self) -> None:
         if not self.gone:

@@ -1,0 +1,1 @@
+"""One portal for many schools: what it signs for their boxes, and how they reach it."""
