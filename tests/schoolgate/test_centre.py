@@ -14,7 +14,7 @@ from pathlib import Path
 import postgres
 import pytest
 import sqlalchemy as sa
-from running import FREE_PORTS, PUPIL, ROOT, STAFF, clean_environment, eventually, schoolgate
+from running import FREE_PORTS, PUPIL, ROOT, STAFF, clean_environment, eventually
 from secondaries import free_port
 
 from schoolgate.demo.clients import Seen, ask_dns
@@ -29,11 +29,19 @@ from schoolgate_exceptions.roles import SYSTEM, Role
 from schoolgate_policy.store import PolicyStore
 
 pytestmark = [
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1500),
     pytest.mark.skipif(bool(postgres.why_not()), reason=postgres.why_not() or "PostgreSQL is there"),
 ]
 HOST = "www.instagram.com"
 PATIENCE = 120.0  # the machine may be busy
+
+
+def schoolgate(*words: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with more patience than for one alone."""
+    return subprocess.run(
+        [sys.executable, "-m", "schoolgate", *words], cwd=cwd, env=clean_environment(**environ),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * PATIENCE, check=False,
+    )  # fmt: skip
 
 
 class _Quiet:
@@ -95,10 +103,6 @@ class Box:
     @property
     def policy(self) -> str:
         return (self.folder / "policy.yaml").read_text()
-
-    @property
-    def held(self) -> int:
-        return json.loads((self.folder / "state/box/held.json").read_text())["version"]
 
     @property
     def trouble(self) -> str:
