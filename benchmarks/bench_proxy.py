@@ -110,7 +110,7 @@ class Table:
 
 def hey(peer: Peer, host: str, count: int, *, keep: bool, clients: int = 16) -> int:
     """Fetch a small page so often; returns how many answers came, and fails where one was no 200 or many are missing."""
-    command = ["hey", "-t", "5", "-n", str(count), "-c", str(clients), "-cpus", "1"]
+    command = ["hey", "-t", "20", "-n", str(count), "-c", str(clients), "-cpus", "1"]
     command += ["-x", f"http://127.0.0.1:{peer.port}", *([] if keep else ["-disable-keepalive"])]
     command = on_core(1, [*command, f"https://{host}/small"])
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -1,6 +1,7 @@
 """What happens to connections that are not decrypted: passed on to the right address, or refused at once."""
 
 import ssl
+import time
 from typing import Any
 
 import pytest
@@ -127,3 +128,27 @@ def test_connect_to_other_ports_is_refused(internet: Any, port: int) -> None:
     with pytest.raises(ConnectionRefusedError, match="403"):
         internet.tunnel("fine.example", port=port)
     assert "proxy_protocol" in internet.notes.techniques
+
+
+def test_without_inspection_there_is_a_page_in_the_clear_and_a_quick_refusal(internet: Any) -> None:
+    """Where nothing is opened, plain HTTP to a blocked site shows the page, and TLS to it is refused at once."""
+    page = internet.plain(b"GET http://blocked.example/ HTTP/1.1\r\nHost: blocked.example\r\n\r\n", GUEST)
+    assert page.startswith(b"HTTP/1.1 403 ")
+    assert b"Pupils may not use &lt;social media&gt;" in page
+    began = time.monotonic()
+    with internet.tunnel("192.0.2.1", GUEST) as raw, pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        internet.context().wrap_socket(raw, server_hostname="blocked.example")
+    assert time.monotonic() - began < 5
+    assert internet.untouched
+
+
+def test_blocks_look_like_what_they_are(internet: Any) -> None:
+    """A block that ends shows a clock and its end, one that does not shows neither; parts of pages get small bodies."""
+    content, lesson = internet.get("instagram.com"), internet.get("lessons.example")
+    assert b"12:10" not in content
+    assert b"10:30" in lesson
+    assert content.partition(b"<svg")[2][:400] != lesson.partition(b"<svg")[2][:400]
+    for part in ("script", "image", "style", "empty"):
+        reply = internet.get("instagram.com", headers=f"Sec-Fetch-Dest: {part}\r\n")
+        assert reply.startswith(b"HTTP/1.1 403 ")
+        assert len(reply.partition(b"\r\n\r\n")[2]) < 1000, part
