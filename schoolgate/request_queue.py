@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from schoolgate.ask_links import portal_url
-from schoolgate.box import SettingsBox
+from schoolgate.box_facts import SettingsBox
 from schoolgate.credentials import secret_file
 from schoolgate.neighbours import neighbours
 from schoolgate.settings import Settings

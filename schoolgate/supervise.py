@@ -20,7 +20,7 @@ import structlog
 CANNOT_RUN = 2  # a child's exit code: its settings or its policy keep it from running, and it said why
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds before a crashed child is started again
 _STEADY = 60.0  # seconds after which a child counts as running well, and the pause is short again
-_START_PATIENCE = 60.0  # seconds for all children to become ready
+_START_PATIENCE = 300.0  # seconds for all children to become ready; a busy or slow machine takes its time
 _STOP_PATIENCE = 8.0  # seconds between asking a child to stop and making it
 _SILENCE = 30.0  # seconds without a sign of life
 

@@ -221,6 +221,72 @@ HEALTH = Board(
             ),
         ),
         (
+            "Beyond this box",
+            (
+                stat(
+                    "How long ago did the centre answer?",
+                    "On a box that a centre looks after. Without it the last good policy stays in force. Empty where there is no centre.",
+                    "time() - max(schoolgate_box_centre_timestamp_seconds)",
+                    "s",
+                    steps=((GREEN, None), (AMBER, 600), (RED, 86400)),
+                ),
+                stat(
+                    "Which version of the signed policy is here?",
+                    "The number that the centre gave it. Empty where there is no centre.",
+                    "max(schoolgate_box_policy_version)",
+                ),
+                bars(
+                    "What comes of asking the centre?",
+                    "`same` and `new` are ordinary; `refused`: what it sent was not signed as it must be. Empty where there is no centre.",
+                    Query(
+                        "sum by (look) (increase(schoolgate_box_looks_total[$__rate_interval])) > 0",
+                        "{{look}}",
+                    ),
+                ),
+                lines(
+                    "Do events reach the centre?",
+                    "Datagrams that it has written each second, and those that wait here for it. Empty where there is no centre.",
+                    Query("sum(rate(schoolgate_box_sent_datagrams_total[5m]))", "written, a second"),
+                    Query("sum(schoolgate_box_waiting_datagrams)", "waiting"),
+                ),
+                bars(
+                    "Do other resolvers fetch their zones?",
+                    "Requests for response policy zones that were answered, and those that were turned away. Empty where none are published.",
+                    Query(
+                        "sum by (transfer) (increase(schoolgate_rpz_transfers_total[$__rate_interval])) > 0",
+                        "{{transfer}}",
+                    ),
+                    Query(
+                        "sum by (refusal) (increase(schoolgate_rpz_refused_total[$__rate_interval])) > 0",
+                        "turned away: {{refusal}}",
+                    ),
+                ),
+                bars(
+                    "Are other resolvers told of changes?",
+                    "New versions of zones, and notices by whether the resolver answered. Empty where none are published.",
+                    Query(
+                        "sum(increase(schoolgate_rpz_versions_total[$__rate_interval])) > 0", "new versions"
+                    ),
+                    Query(
+                        "sum by (heard) (increase(schoolgate_rpz_notices_total[$__rate_interval])) > 0",
+                        "notice heard: {{heard}}",
+                    ),
+                ),
+                stat(
+                    "How many resolvers have not heard of the newest zone?",
+                    "They serve an older one until they ask by themselves. Empty where none are published.",
+                    "sum(schoolgate_rpz_secondaries_behind)",
+                    steps=((GREEN, None), (RED, 1)),
+                ),
+                stat(
+                    "How long does it take to work out the zones?",
+                    "The last time. Empty where none are published.",
+                    "max(schoolgate_rpz_publish_duration_seconds)",
+                    "s",
+                ),
+            ),
+        ),
+        (
             "Ourselves and the machine",
             (
                 bars(

@@ -28,6 +28,7 @@ from schoolgate_exceptions.outbox import MailHost, Outbox
 from schoolgate_exceptions.overview import Overviews
 from schoolgate_exceptions.papers.desk import Papers
 from schoolgate_exceptions.papers.facts import FactFinder
+from schoolgate_exceptions.papers.probed import ProbeChecks
 from schoolgate_exceptions.papers.reports import Reports
 from schoolgate_exceptions.people import People
 from schoolgate_exceptions.policy_editing import PolicyEditing
@@ -130,6 +131,12 @@ def build_service(
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
     devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
     evidence = Evidence(office)
+    papers = Papers(
+        office,
+        Reports(office, evidence, policy),
+        FactFinder(office, evidence, retention, accounts, policy, outbox),
+    )
+    papers.checks = ProbeChecks(probes)
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -148,11 +155,7 @@ def build_service(
         alerting=alerting,
         watched=Watched(office, devices),
         evidence=evidence,
-        papers=Papers(
-            office,
-            Reports(office, evidence, policy),
-            FactFinder(office, evidence, retention, accounts, policy, outbox),
-        ),
+        papers=papers,
         probes=probes,
         log=EventLog(office, devices, alerting, probes),
         switching=Switching(office),

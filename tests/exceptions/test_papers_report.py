@@ -18,6 +18,7 @@ from schoolgate_exceptions.papers.desk import REPORT_FORMS
 from schoolgate_exceptions.papers.report import Report, Stream
 from schoolgate_exceptions.papers.report_paper import NO_CHECK
 from schoolgate_exceptions.papers.reports import Reports
+from schoolgate_exceptions.probe_record import Finding, Group, Kind, ProbeRun, Result, outcome_of, pieces
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_policy.event import Sighting, Visit
 from schoolgate_policy.model import People
@@ -251,6 +252,25 @@ def test_checks_are_told_and_missing_ones_too(seeded: School) -> None:
     text = handed(seeded, "text").decode()
     assert NO_CHECK not in text
     assert "2 checks of the filter were made; 1 found something that was not as promised." in text
+
+
+def test_probes_are_the_checks(seeded: School) -> None:
+    """A probe that was recorded is in the report, with the networks it reached, and without who ran it and where."""
+    broken = Finding("doh.example", Result.BROKEN, "block", "open")
+    away = Finding("QUIC", Result.UNREACHED)
+    groups = (
+        Group("pupils", Kind.SERVICES, "dns", ("a.example", "b.example"), (broken,)),
+        Group("guests", Kind.CIRCUMVENTION, "firewall", (), (away,)),
+    )
+    run = ProbeRun("0" * 32, MONDAY, MONDAY, "liam", "box-7", "box", "0" * 12, groups, outcome_of(groups))
+    seeded.service.log.take(pieces(run))
+    seeded.service.log.flush()
+    for text in (handed(seeded, "text").decode(), handed(seeded, "json").decode()):
+        assert "liam" not in text
+        assert "box-7" not in text
+    text = handed(seeded, "text").decode()
+    assert "1 check of the filter was made; 1 found something that was not as promised." in text
+    assert "From pupils: 2 as promised, 1 not, 1 not to be told." in text
 
 
 def test_what_is_not_known_is_said(school: School) -> None:

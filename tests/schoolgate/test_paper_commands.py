@@ -15,11 +15,12 @@ import pypdf
 import pytest
 from running import ROOT
 
-from schoolgate.box import SettingsBox
+from schoolgate.box_facts import SettingsBox
 from schoolgate.cli import main
 from schoolgate.settings import Endpoint, MetricsSettings, Settings
 from schoolgate_policy.event import Visit
 
+pytestmark = pytest.mark.timeout(300)
 type Command = Callable[..., tuple[int, str, str]]
 
 
@@ -112,9 +113,7 @@ def test_the_evidence_of_the_shipped_policy(command: Command) -> None:
         "119" in found["circumvention"]["proof"][0]
         or "tried on 3 networks" in found["circumvention"]["proof"][0]
     )
-    text = run(command, "evidence")
-    assert "[not met] IWF membership" in text
-    assert "<main" in run(command, "evidence", "--format", "html")
+    assert "[not met] IWF membership" in run(command, "evidence")
 
 
 def test_limits_and_annex(command: Command) -> None:
@@ -183,8 +182,8 @@ def test_the_firewall_is_told_by_its_reader(tmp_path: Path, loaded: str, problem
 
 def test_a_box_where_nothing_runs(tmp_path: Path) -> None:
     """Parts that do not answer are named with the reason, and no firewall is taken for loaded."""
-    closed = Endpoint("127.0.0.1", 1)
-    metrics = MetricsSettings(dns=closed, proxy=closed, portal=closed, firewall=closed)
+    dns, proxy, portal, firewall = (Endpoint("127.0.0.1", port) for port in range(1, 5))  # of nobody
+    metrics = MetricsSettings(dns=dns, proxy=proxy, portal=portal, firewall=firewall)
     box = SettingsBox(Settings(state=tmp_path, interfaces={"pupils": "vlan20"}, metrics=metrics))
     assert [one.name for one in box.parts()] == ["dns", "proxy", "portal", "evidence"]
     assert all("nothing answers" in one.problem for one in box.parts())

@@ -21,7 +21,7 @@ from typing import Any
 from netns_internet import RESOLVER4, RESOLVER6
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 180  # seconds: on a machine that is busy with other things everything is slow
+PATIENCE = 600  # seconds: on a machine that is busy with other things everything is slow
 NOBODY = 65534
 VLANS = {"staff": 10, "pupil": 20, "guest": 30}
 NETWORKS = {"staff": "staff", "pupil": "pupils", "guest": "guests"}

@@ -161,9 +161,15 @@ def _figures(one: Stream) -> Section:
     if len(one.networks) > 1:
         figures.insert(2, _bars("On which networks was it blocked?", "Network", one.blocked_where))
         figures.insert(5, _bars("On which networks was that tried?", "Network", one.attempts_where))
-    shown_ones = tuple(figure for figure in figures if figure.rows)
+    who = WHO[one.people]
+    # With whom it is about: the same question stands in each stream, and a page has no two regions of one name.
+    shown_ones = tuple(
+        replace(figure, question=f"{who}: {figure.question[:1].lower()}{figure.question[1:]}")
+        for figure in figures
+        if figure.rows
+    )
     nothing = () if shown_ones else ("There is nothing to count.",)
-    return Section(f"{WHO[one.people]}: the figures", nothing, figures=shown_ones)
+    return Section(f"{who}: the figures", nothing, figures=shown_ones)
 
 
 def _bars(question: str, head: str, found: Tally) -> Figure:
