@@ -62,7 +62,7 @@ def _mitmdump(folder: Path, *options: str) -> Iterator[tuple["subprocess.Popen[s
         process.terminate()
         drain = threading.Thread(target=process.stdout.read)
         drain.start()
-        process.wait(10)
+        process.wait(90)  # a machine under load takes its time
         drain.join()
         process.stdout.close()
 
