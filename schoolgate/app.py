@@ -193,9 +193,10 @@ def _lookup(around: Surroundings) -> "Resolve | None":
     counters = UpstreamMetrics(around.metrics.registry)
     if not around.settings.dns.upstreams:
         return None
-    upstreams = Upstreams(dns_config(around.settings), counters)
+    config = dns_config(around.settings)
+    upstreams = Upstreams(config, counters)
     counters.watch(upstreams.working)
-    return UpstreamLookup(upstreams)
+    return UpstreamLookup(upstreams, config.own_zones)
 
 
 def build_rpz(around: Surroundings) -> Server:

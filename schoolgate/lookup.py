@@ -1,4 +1,4 @@
-"""Looks up for the proxy what is behind a name, at the resolvers that the sinkhole asks as well."""
+"""Looks up for the proxy what is behind a name, as the sinkhole does: at the same resolvers, special names at none."""
 
 import asyncio
 import socket
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dnslib import DNSError, DNSRecord
 
 from schoolgate_dns.query import Query, read_query
+from schoolgate_dns.special_names import Kind, special_name
 from schoolgate_dns.upstream import UpstreamError, Upstreams
+from schoolgate_dns.wire import Qtype
 
 type Address = tuple[str, int]
 
@@ -15,16 +17,21 @@ type Address = tuple[str, int]
 class UpstreamLookup:
     """Finds addresses; callable as the proxy's `Resolve`."""
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, own_zones: frozenset[str] = frozenset()) -> None:
+        """Names in `own_zones`, the school's, are ordinary ones whatever they are called."""
         self._upstreams = upstreams
+        self._own_zones = own_zones
 
     async def __call__(self, name: str, port: int) -> Sequence[Address]:
         """Return the addresses of a canonical host name that this box has a route to, IPv6 first.
 
         Raises:
-            OSError: no upstream gave an answer.
+            OSError: no upstream gave an answer, or the name is one that none is asked for.
 
         """
+        special = special_name(name, Qtype.A, self._own_zones)
+        if special is not None and special.kind is not Kind.LOOPBACK:  # a private address has its own refusal
+            raise OSError(f"{name} is not a name of the internet")
         found = await asyncio.gather(self._ask(name, "AAAA"), self._ask(name, "A"), return_exceptions=True)
         addresses = [a for answer in found if not isinstance(answer, BaseException) for a in answer]
         failures = [answer for answer in found if isinstance(answer, BaseException)]

@@ -217,6 +217,8 @@ class SchoolgateProxy:
             return await self._upstream.anchor(name, port, stand_in)
         except NameNotFound:
             self._counters.upstream_failed("name")
+            if conn.listener == "transparent":
+                self._judge.saw(Technique.UNRESOLVED_DESTINATION, conn.arrival, name, conn.network)
         except AddressRefused:
             self._counters.upstream_failed("address")
             self._judge.saw(private(name), conn.arrival, name, conn.network)

@@ -206,6 +206,8 @@ class Requests:
             return await self._upstream.anchor(target.host, target.port)
         except NameNotFound:
             self._counters.upstream_failed("name")
+            if conn.listener == "transparent":
+                self._judge.saw(Technique.UNRESOLVED_DESTINATION, conn.arrival, target.host, conn.network)
             lead = f"There is no site called {target.host}."
             page = self._pages.notice(502, "This site was not found", lead, conn.network, _fields(flow))
             self._answer(flow, page)

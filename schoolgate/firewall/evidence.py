@@ -4,6 +4,7 @@ The reader needs the right to look at the firewall and nothing else: it judges n
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,8 +15,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from schoolgate.firewall.nft import FirewallError, entries
 from schoolgate.firewall.techniques import COUNTED
 from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique_table import weight
 
 _TECHNIQUES = frozenset(COUNTED)
+_DOORS = 4  # kinds of ways round the filter, none of them background noise, that one address tries within …
+_SECONDS = 60.0  # … so long: a program that tries them all, such as Psiphon
 _log = structlog.get_logger()
 
 
@@ -97,8 +101,11 @@ class EvidenceReader:
         look: Callable[[], Evidence],
         sink: EvidenceSink,
         registry: CollectorRegistry,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._look = look
+        self._monotonic = monotonic
+        self._knocked: dict[tuple[str, str], dict[Technique, float]] = {}  # when by network and address
         self._sink = sink
         self._packets: dict[tuple[Technique, str], int] = {}
         self._known: dict[tuple[Technique, str, str], int] = {}
@@ -151,9 +158,24 @@ class EvidenceReader:
             totals[technique, network] = totals.get((technique, network), 0) + 1
             if packets != self._known.get(key):
                 self._sink.technique(technique, network, address, "")
+                self._note_door(technique, network, address)
         for (technique, network), clients in totals.items():
             self._clients.labels(technique, network).set(clients)
         self._known = now
+        tried = {(network, address) for _, network, address in now}
+        self._knocked = {who: doors for who, doors in self._knocked.items() if who in tried}
+
+    def _note_door(self, technique: Technique, network: str, address: str) -> None:
+        """Tell once when an address tries many ways at once."""
+        if not weight(technique):
+            return
+        now = self._monotonic()
+        before = self._knocked.get((network, address), {})
+        doors = {one: at for one, at in before.items() if now - at < _SECONDS} | {technique: now}
+        if len(doors) >= _DOORS:
+            self._sink.technique(Technique.FAN_OUT, network, address, "")
+            doors = {}
+        self._knocked[network, address] = doors
 
     async def follow(self, seconds: float) -> None:
         """Look every so many seconds, for ever; reading waits in a thread."""

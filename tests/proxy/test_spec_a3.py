@@ -108,6 +108,15 @@ def test_a3_7_a_relay_s_random_name_has_no_address(internet: Any) -> None:
     internet.names.special["www.q3xk7c2lmn5a.com"] = []
     with internet.tunnel(ELSEWHERE, GUEST) as raw, pytest.raises((ssl.SSLError, OSError)):
         internet.context().wrap_socket(raw, server_hostname="www.q3xk7c2lmn5a.com")
+    assert internet.notes.techniques == ["unresolved_destination"]
+    assert internet.untouched
+
+
+def test_a1_14_an_address_known_by_heart_is_noted(internet: Any) -> None:
+    """A blocked site at an address that the client brings is judged by its name, and the address is noted."""
+    with internet.tunnel(ELSEWHERE, GUEST) as raw, pytest.raises((ssl.SSLError, OSError)):
+        internet.context().wrap_socket(raw, server_hostname=BAD)
+    assert internet.notes.techniques == ["hardcoded_ip"]
     assert internet.untouched
 
 
@@ -126,6 +135,7 @@ def test_a3_8_very_many_attempts_leave_others_alone(internet: Any) -> None:
             with suppress(OSError):
                 assert raw.recv(1) == b""
     assert internet.notes.techniques.count("non_http") == 120
+    assert internet.notes.techniques.count("fan_out") == 1
     assert internet.origin.accepted == 1
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from schoolgate.firewall.techniques import BY_PAYLOAD, BY_PORT, BY_PROTOCOL, COU
 from schoolgate.settings import Settings
 from schoolgate_policy.load import load_policy
 from schoolgate_policy.technique import Technique
+from schoolgate_policy.technique_table import table
 
 BOX = {
     "dns": {"listen": ["0.0.0.0:5353", "[::]:5353"]},
@@ -257,6 +259,37 @@ def test_only_what_is_new_is_told():
     assert registry.get_sample_value("schoolgate_firewall_refused_packets_total", labels) == 6
     assert registry.get_sample_value("schoolgate_firewall_clients", labels) == 0
     assert registry.get_sample_value("schoolgate_firewall_loaded") == 1
+
+
+def test_many_ways_within_a_minute_are_a_technique_of_their_own():
+    """OpenVPN, PPTP, Tor and L2TP in a minute are what such programs do; QUIC and STUN are not held against anybody."""
+
+    def look(*techniques: Technique) -> Evidence:
+        return Evidence((), tuple(Tried(one, "pupils", "10.20.0.5", next(packets)) for one in techniques))
+
+    packets, now = count(1), [0.0]
+    some = (Technique.SSH, Technique.L2TP, Technique.QUIC, Technique.STUN)
+    looks = [look(*some), look(Technique.OPENVPN), look(Technique.PPTP), look(Technique.TOR)]
+    sink = Sink()
+    reader = EvidenceReader(lambda: looks.pop(0), sink, CollectorRegistry(), lambda: now[0])
+    told = []
+    for seconds in (0, 61, 5, 5):  # at the second look the first ones are too long ago
+        now[0] += seconds
+        reader.turn()
+        told.append([one for one, *_ in sink.seen].count(Technique.FAN_OUT))
+    assert told == [0, 0, 0, 0]
+    looks += [look(Technique.L2TP), look(Technique.L2TP)]
+    reader.turn()
+    reader.turn()
+    assert [one for one in sink.seen if one[0] == Technique.FAN_OUT] == [
+        ("fan_out", "pupils", "10.20.0.5", "")
+    ]
+
+
+def test_the_table_says_what_the_firewall_sees():
+    """What it counts begins at 0 for each technique that the table says it sees, so the table must not lack one."""
+    seen = {one.technique for one in table().values() if "firewall" in one.seen_by}
+    assert seen == {*COUNTED, Technique.FAN_OUT}
 
 
 def test_a_firewall_that_cannot_be_read_is_said():

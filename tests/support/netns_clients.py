@@ -140,13 +140,24 @@ def request(host: str, path: str = "/", method: str = "GET", *fields: str) -> by
 
 
 def datagram(address: str, port: int, data: bytes) -> bytes:
-    """Send a datagram and return the answer; raises ConnectionRefusedError where an ICMP error comes back."""
+    """Send a datagram, again each second, and return the answer.
+
+    Kernels spare their ICMP errors (six to one address in a burst, then one a second): who sends once may not hear it.
+
+    Raises:
+        ConnectionRefusedError: an ICMP error came back.
+        TimeoutError: nothing came back.
+
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as made:
-        made.settimeout(SECONDS)
+        made.settimeout(1)
         made.connect((address, port))
-        made.send(data)
-        return made.recv(4096)
+        for _ in range(int(SECONDS)):
+            made.send(data)
+            with contextlib.suppress(TimeoutError):
+                return made.recv(4096)
+        raise TimeoutError(f"no answer from {address} port {port}")
 
 
 def send(address: str, port: int, data: bytes) -> None:

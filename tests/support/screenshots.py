@@ -97,6 +97,7 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "paper-evidence", "/papers/evidence"
     yield "paper-limits", "/papers/limits"
     yield "paper-annex", "/papers/data-protection"
+    yield "boxes", "/boxes"
     yield "people", "/people?lang=en"
     yield "person", "/people/2"
     yield "audit", "/audit?verify=1"

@@ -136,8 +136,27 @@ def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
     )
     school.clock.forward(hours=2)
     _watch(school)
+    _keep_boxes(school, officer)
     assert service.queue.listed(officer)
     assert official.state is State.SUBMITTED
+
+
+def _keep_boxes(school: School, keeper: Actor) -> None:
+    """Have boxes of other schools: well, behind, not well, silent, waiting and revoked."""
+    boxes = school.service.boxes
+    told: dict[str, tuple[int, dict[str, str]]] = {
+        "northfield": (1, {}),
+        "eastgate": (0, {}),
+        "southmoor": (1, {"dns": "no upstream answers since 09:40"}),
+        "westbrook": (1, {}),
+    }
+    for number, (name, (applied, health)) in enumerate(told.items(), 1):
+        box = boxes.enrol(boxes.invite(keeper, name, ("pupils", "staff")), f"{number:064x}")
+        boxes.seen(box, f"policy of {name}", applied, health)
+        if name == "eastgate":
+            boxes.seen(box, "a newer policy", applied, health)
+    boxes.revoke(keeper, "westbrook")
+    boxes.invite(keeper, "old-mill", ("guests",))
 
 
 def _watch(school: School) -> None:

@@ -119,11 +119,12 @@ def tunnel(host: Host, _: str) -> bool:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
             made.settimeout(10)
             made.connect((host.gateway4, 53))
+            domain = (
+                b"\x07" + os.urandom(4).hex()[1:].encode() + b"\7example\0"
+            )  # one that has not been noted yet
             for number in range(230):
                 label = os.urandom(20).hex().encode()
-                made.send(
-                    number.to_bytes(2) + b"\1\0\0\1\0\0\0\0\0\0\x28" + label + b"\1t\7example\0\0\x10\0\1"
-                )
+                made.send(number.to_bytes(2) + b"\1\0\0\1\0\0\0\0\0\0\x28" + label + domain + b"\0\x10\0\1")
                 if made.recv(4096)[3] & 15 == 5:
                     return True
         return False
@@ -154,6 +155,14 @@ def direct(port: int) -> Act:
         return False
 
     return act
+
+
+def many_doors(host: Host, _: str) -> bool:
+    """Knock at 110 addresses with what is no web traffic; nothing comes back from any."""
+    knocks = [
+        partial(client.exchange, f"45.60.101.{number}", 443, b"\x13junk" * 20) for number in range(1, 111)
+    ]
+    return not any(isinstance(reply, bytes) and reply for reply in host.do(client.crowd, knocks, 20))
 
 
 V4 = (FOUR,)
@@ -206,6 +215,9 @@ TRIES = [
     Try("the sinkhole's own port", "proxy_direct", direct(5353)),
     Try("the ClientHello in two segments", "split_hello", split, roles=("pupil",)),
     Try("TLS without a name", "no_sni", inside(request(OK), None)),
+    Try("a blocked site by an address of one's own", "hardcoded_ip", inside(request(BAD), BAD)),
+    Try("a name that does not exist", "unresolved_destination", inside(request("q3xk7c2lmn5a.invalid"), "q3xk7c2lmn5a.invalid")),
+    Try("very many addresses at once", "fan_out", many_doors, V4),
     Try("DNS over HTTPS anywhere", "doh", inside(request(OK, f"/x?dns={DNS_QUERY}")), roles=("pupil",)),
     Try("DNS over HTTPS by its media type", "doh", inside(request(OK, "/", "GET", "Accept: application/dns-message")), roles=("pupil",)),
     Try("DNS over TLS on the web's port", "dot", inside(b"x", OK, ("dot",))),

@@ -19,6 +19,7 @@ from schoolgate_policy.names import parse_address
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy.client_tls import ClientTls
 from schoolgate_proxy.config import ProxyConfig
+from schoolgate_proxy.gate.fan_out import FanOut
 from schoolgate_proxy.gate.listener import Door
 from schoolgate_proxy.gate.pipes import PipePool
 from schoolgate_proxy.gate.poller import Poller
@@ -87,6 +88,7 @@ class Gate:
         self._answered: set[Visitor] = set()
         self._passages: dict[Relay, Passage] = {}
         self._of_client: Counter[str] = Counter()
+        self._fan_out = FanOut()
         self._open = 0
         self._most = config.most_connections or _room()
         self._ports: frozenset[int] = frozenset()
@@ -202,6 +204,12 @@ class Gate:
         self._visitors.pop(visitor, None)
         self._answered.add(visitor)
 
+    def refused(self, visitor: Visitor) -> None:
+        """Take note that a connection ends without having led anywhere."""
+        address, client = visitor.brought, visitor.arrival.address
+        if address is not None and self._fan_out.refused(client, str(address), self.poller.now):
+            self.judge.saw(Technique.FAN_OUT, visitor.arrival, str(address))
+
     def left(self, visitor: Visitor) -> None:
         """Take note that a connection was closed."""
         self._visitors.pop(visitor, None)
@@ -259,6 +267,8 @@ class Gate:
             found = await self._upstream.find(name, port)
         except NameNotFound:
             self.counters.upstream_failed("name")
+            if visitor.brought is not None:
+                self.judge.saw(Technique.UNRESOLVED_DESTINATION, visitor.arrival, name)
         except AddressRefused:
             self.counters.upstream_failed("address")
             self.judge.saw(private(name), visitor.arrival, name)

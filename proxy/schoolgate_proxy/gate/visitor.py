@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.errors import InvalidHost
+from schoolgate_policy.names import IPAddress, as_ip
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy.blockpage import BlockResponse, render_fault
 from schoolgate_proxy.gate import head as heads
@@ -20,6 +21,7 @@ from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.ports import Address
 from schoolgate_proxy.request import Refusal, RequestHead, page_of, read_target, split_port
 from schoolgate_proxy.tls_name import ECH_PUBLIC_NAMES, TlsName, tls_name
+from schoolgate_proxy.upstream import is_own
 
 if TYPE_CHECKING:
     from schoolgate_proxy.gate.gate import Entrant, Gate
@@ -73,6 +75,11 @@ class Visitor:
         self._dial: Dial | None = None
         self._discarded = 0
         self._lingered = self._lingers_until = 0.0
+
+    @property
+    def brought(self) -> IPAddress | None:
+        """The address that the client wants to reach, where it named one and not a site; without a zone (RFC 4007)."""
+        return as_ip(self.address[0].partition("%")[0]) if self.address else None
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -186,6 +193,7 @@ class Visitor:
 
     def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
         self.gate.counters.connection_handled(decision.network, handling)
+        self._note_address(name, decision)
         if handling is Handling.INSPECT:
             self._show_page(name, attempt, decision)
             return
@@ -196,6 +204,13 @@ class Visitor:
             self._connect(self.gate.judge.stand_in(decision) or name)
         else:
             self._refuse_tls()
+
+    def _note_address(self, name: str, decision: Decision) -> None:
+        """Note who comes to a blocked site by an address of its own: the sinkhole gives out none but ours."""
+        if not decision.blocked or as_ip(name) is not None:
+            return
+        if self.brought is not None and not is_own(self.brought):
+            self._saw(Technique.HARDCODED_IP, name, decision.network)
 
     def _page_suffices(self, hello: hellos.Hello, decision: Decision) -> bool:
         """Whether all that is to come is the block page, for a client that speaks HTTP/1.1."""
@@ -278,6 +293,7 @@ class Visitor:
         decision = judge.decide(attempt)
         if not decision.blocked:
             return False
+        self._note_address(target.host, decision)
         if judge.is_path_trick(attempt):
             self._saw(Technique.PATH_TRICK, target.host, decision.network)
         self._answer(self.gate.pages.blocked(attempt, decision, fields_of(request)), request.method)
@@ -369,6 +385,8 @@ class Visitor:
         self._timer.cancel()
         if self._dial is not None:
             self._dial.cancel()
+        if self.decision is None or self.decision.blocked:
+            self.gate.refused(self)
         if reset:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         elif self._looks:

@@ -1,0 +1,324 @@
+"""A pupil tries forty ways round the filter: each is stopped and seen everywhere by its name; an honest hour is not."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import netns_clients as client
+import pytest
+import yaml
+from netns_school import METRICS, ROOT, Box, Host, School, school_policy, wait_for
+from school import PASSWORD
+from watching import PROMETHEUS, read
+from ways_round import FOUR, TRIES, Try
+
+from schoolgate.request_queue import open_service
+from schoolgate.settings import Settings
+from schoolgate_exceptions.accounts import Holding
+from schoolgate_exceptions.roles import SYSTEM, Actor, Role
+from schoolgate_policy.engine import Engine
+from schoolgate_policy.load import load_policy
+from schoolgate_policy.technique_table import about, weight
+
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not shutil.which("prometheus"), reason="Prometheus is not installed (prometheus)"),
+]
+WATCHED = {**METRICS, "firewall": 9156}
+PROMETHEUS_AT = "127.0.0.1:9190"
+DSL = "dsl@school.example"
+CLEAN = ROOT / "tests/data/clean"
+HONEST = "10.20.0.88"  # a laptop that nobody touches
+LAST = "wireguard"  # what is tried when a limit is set
+BUT_LAST = frozenset(one.technique for one in TRIES) - {LAST}
+PATIENCE = 200 if os.getloadavg()[0] > 4 else 40
+
+
+def chosen(techniques: frozenset[str] | set[str]) -> list[Try]:
+    """Return one way for each of these techniques that a pupil can try."""
+    found: dict[str, Try] = {}
+    for one in TRIES:
+        if one.technique in techniques and "pupil" in one.roles and FOUR in one.families:
+            found.setdefault(one.technique, one)
+    return list(found.values())
+
+
+@dataclass
+class Story:
+    """The school, and ways to look at what is known of it."""
+
+    school: School
+    box: Box
+    since: float
+
+    @property
+    def pupil(self) -> Host:
+        return self.school.pupil
+
+    def metrics(self, part: str) -> str:
+        return self.school.edge.do(client.page, f"http://127.0.0.1:{WATCHED[part]}/metrics")
+
+    def counted(self) -> dict[str, float]:
+        """Return the sightings of pupils by technique, as /metrics of all parts say."""
+        found: dict[str, float] = {}
+        line = r'^schoolgate_circumvention_attempts_total\{[^}]*network="pupils",technique="(\w+)"\} (\S+)$'
+        for part in ("dns", "proxy", "firewall"):
+            for technique, count in re.findall(line, self.metrics(part), re.MULTILINE):
+                found[technique] = found.get(technique, 0) + float(count)
+        return found
+
+    def ask(self, expr: str) -> list[dict]:
+        """Ask Prometheus."""
+        query = urllib.parse.urlencode({"query": expr})
+        text = self.school.edge.do(client.page, f"http://{PROMETHEUS_AT}/api/v1/query?{query}")
+        return json.loads(text)["data"]["result"]
+
+    def rows(self, query: str, *values: object) -> list[tuple]:
+        """Look into the database of the portal."""
+        url = f"file:{self.box.state / 'portal.db'}?mode=ro"
+        with closing(sqlite3.connect(url, uri=True, timeout=20)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def stored(self) -> set[str]:
+        """Return the techniques of the events since the story began."""
+        begin = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.since))
+        return {
+            name
+            for (name,) in self.rows("SELECT DISTINCT technique FROM events WHERE last_at >= ?", begin)
+            if name
+        }
+
+    def page(self, path: str) -> str:
+        """Return a page of the portal as the safeguarding lead sees it."""
+        return self.school.edge.do(_look, path)
+
+
+def _look(path: str) -> str:
+    own = {"Host": "filter.school.example"}
+    with httpx.Client(base_url="http://127.0.0.1:8000", headers=own, timeout=30) as browser:
+        token = re.search(r'name="_token" value="([0-9a-f]+)"', browser.get("/sign-in").text)
+        assert token
+        form = {"_token": token[1], "email": DSL, "password": PASSWORD}
+        signed = browser.post("/sign-in", data=form, headers={"Origin": "http://filter.school.example"})
+        assert signed.status_code == 303, signed.text
+        return browser.get(path).text
+
+
+class _Source:
+    def __init__(self, policy: Path) -> None:
+        self.engine = Engine(load_policy(policy))
+
+
+def _service(box: Box):
+    from datetime import UTC, datetime
+
+    settings = Settings(state=box.state)
+    return open_service(settings, box.policy, _Source(box.policy), lambda: datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """The product as installed, with the reader of the firewall, Prometheus, and somebody to sign in."""
+    with ExitStack() as undo:
+        service = _service(box)
+        undo.callback(service.close)
+        if DSL not in {one.email for one in service.accounts.listed()}:
+            service.accounts.add(SYSTEM, DSL, "A lead", [Holding(Role.DSL)], password=PASSWORD)
+        undo.callback(box.rewrite, school_policy())
+        undo.callback(_forgive, service)
+        undo.callback(_stop, _reader(school, box, tmp_path_factory.mktemp("reader") / "log"))
+        undo.callback(_stop, _prometheus(school, tmp_path_factory.mktemp("prometheus")))
+        made = Story(school, box, time.time())
+        wait_for(lambda: _answers(made, "firewall"), PATIENCE)
+        wait_for(lambda: _is_collecting(made), PATIENCE)
+        school.pupil.run("ip", "address", "replace", f"{HONEST}/16", "dev", "eth0")
+        undo.callback(school.pupil.run, "ip", "address", "del", f"{HONEST}/16", "dev", "eth0")
+        yield made
+
+
+def _reader(school: School, box: Box, log: Path) -> subprocess.Popen[bytes]:
+    """Start what reads the firewall's evidence, as its unit does."""
+    command = [
+        sys.executable,
+        "-m",
+        "schoolgate",
+        "firewall",
+        "evidence",
+        "--follow",
+        "1",
+        "--settings",
+        str(box.settings),
+    ]
+    return school.edge.start(*command, log=log, cwd=box.folder)
+
+
+def _prometheus(school: School, folder: Path) -> subprocess.Popen[bytes]:
+    """Start Debian's Prometheus beside the product, with the rules that ship."""
+    configuration = read(PROMETHEUS / "prometheus.yml")
+    configuration["global"] = {"scrape_interval": "2s", "evaluation_interval": "2s"}
+    del configuration["alerting"]
+    for name in configuration["rule_files"]:
+        shutil.copy(PROMETHEUS / name, folder)
+    targets = [{"targets": [f"127.0.0.1:{port}"], "labels": {"part": part}} for part, port in WATCHED.items()]
+    (folder / "targets.yml").write_text(yaml.safe_dump(targets))
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+    command = [
+        "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={PROMETHEUS_AT}", "--log.level=warn",
+    ]  # fmt: skip
+    return school.edge.start(*command, log=folder / "log", cwd=folder)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+
+
+def _answers(story: Story, part: str) -> bool:
+    try:
+        return "schoolgate_build_info" in story.metrics(part)
+    except OSError:
+        return False
+
+
+def _is_collecting(story: Story) -> bool:
+    try:
+        return bool(story.ask('count(up{job="schoolgate"} == 1) == 4'))
+    except OSError:
+        return False
+
+
+def _forgive(service) -> None:
+    """Lift what the story brought about: other tests have the same pupil."""
+    officer = Actor(frozenset({Role.OFFICER}), name="the story")
+    for one in service.sanctioning.listed(officer):
+        service.sanctioning.lift(officer, one.number, "the story is over")
+
+
+def _try_all(story: Story, tries: list[Try]) -> list[str]:
+    """Try everything, some at a time; return what was not stopped."""
+
+    def act(one: Try) -> str:
+        return "" if one.act(story.pupil, FOUR) else one.name
+
+    with ThreadPoolExecutor(4) as pool:
+        return [name for name in pool.map(act, tries) if name]
+
+
+def test_forty_techniques_are_stopped_and_seen(story: Story, leaks) -> None:
+    """Each is stopped; /metrics, Prometheus, the stored events and the portal's page know it by its own name."""
+    tries = chosen(BUT_LAST)
+    techniques = {one.technique for one in tries}
+    assert len(techniques) >= 30
+    before = story.counted()
+    assert _try_all(story, tries) == []
+    assert leaks() == []
+
+    def risen() -> set[str]:
+        now = story.counted()
+        return {name for name in techniques if now.get(name, 0) > before.get(name, 0)}
+
+    asked = (
+        'sum by (technique) (increase(schoolgate_circumvention_attempts_total{network="pupils"}[30m])) > 0'
+    )
+
+    def collected() -> set[str]:
+        return {row["metric"]["technique"] for row in story.ask(asked)}
+
+    for known in (risen, story.stored, collected):
+        _comes_to_know(known, techniques)
+    page = story.page("/attempts?days=1&network=pupils")
+    missing = {
+        name for name in techniques if (known := about(name)) and _title(known.title["en"]) not in page
+    }
+    assert missing == set()
+
+
+def _comes_to_know(known: Callable[[], set[str]], wanted: set[str]) -> None:
+    """Wait until all techniques are known there; say which are not."""
+    with suppress(AssertionError):
+        wait_for(lambda: wanted <= known(), PATIENCE)
+    assert wanted - known() == set()
+
+
+def _title(text: str) -> str:
+    return text.replace("&", "&amp;").replace("'", "&#39;")
+
+
+def test_the_device_is_supervised_by_its_score(story: Story) -> None:
+    """With twenty points in an hour its device comes under supervision: in the file, in DNS, in the proxy, on the page.
+
+    The limit comes into force only now: a device under supervision could not have tried the rest.
+    """
+    address = story.pupil.four
+    assert sum(weight(one.technique) for one in chosen(BUT_LAST)) >= 20
+    assert _try_all(story, chosen(BUT_LAST)) == []  # the test before may have run in another process
+    story.box.rewrite(school_policy().replace("supervise: off ", "supervise: 20 in 1 hour ", 1))
+
+    def is_supervised() -> bool:
+        file = story.box.state / "sanctions.json"
+        return file.exists() and any(
+            one["address"] == address for one in json.loads(file.read_text())["sanctions"]
+        )
+
+    assert _try_all(story, chosen({LAST})) == []
+    wait_for(is_supervised, PATIENCE)
+    wait_for(
+        lambda: "EDE: 15" in story.pupil.run("dig", f"@{story.pupil.gateway4}", "news.example"), PATIENCE
+    )
+    reply = story.pupil.do(client.exchange, FOUR, 80, client.request("news.example"))
+    assert reply.startswith(b"HTTP/1.1 403")
+    assert b"Only some pages work on this device" in reply
+    assert "under supervision" in story.page("/attempts?days=1")
+    ((supervised,),) = story.rows("SELECT max(supervised) FROM alerts WHERE network = 'pupils'")
+    assert supervised == 1
+    letters = story.rows("SELECT letter, recipient FROM outbox WHERE letter = 'alert'")
+    assert ("alert", DSL) in letters
+
+
+def test_an_honest_hour_shows_nothing(story: Story) -> None:
+    """All that clean laptops and telephones ask in half an hour each, and what people read: no attempt, no point."""
+
+    def score() -> tuple[float, list[tuple]]:
+        asked = 'sum(schoolgate_circumvention_attempts_total{network="pupils",kind="attempt"})'
+        return float(story.ask(asked)[0]["value"][1]), story.rows("SELECT number, points FROM alerts")
+
+    time.sleep(6)  # what was tried before has been collected
+    before = score()
+    began = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    asked = [
+        f"{name} {kind}"
+        for file in sorted(CLEAN.glob("*.txt"))
+        for line in file.read_text().splitlines()
+        if line and not line.startswith("#")
+        for _, kinds, name in [line.split()]
+        for kind in kinds.split(",")
+    ]
+    for start in range(0, len(asked), 50):
+        words = " ".join(asked[start : start + 50]).split(" ")
+        story.pupil.run(
+            "dig", "-b", HONEST, f"@{story.pupil.gateway4}", "+tries=1", "+time=5", *words, seconds=600
+        )
+    for name in ("news.example", "school.example"):
+        printed = story.pupil.run("curl", "-sk", "-m", "30", "--interface", HONEST, f"https://{name}/")
+        assert "real site" in printed
+    time.sleep(8)  # longer than any collection, fold and write
+    assert score() == before
+    scored = "SELECT technique, points FROM events WHERE at >= ? AND points > 0"
+    assert story.rows(scored, began) == []
+    seen = story.rows("SELECT count(*) FROM events WHERE at >= ? AND technique != ''", began)
+    assert seen != [(0,)]  # canaries and the like are counted, as what devices do by themselves
