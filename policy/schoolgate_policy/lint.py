@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import MINYEAR, UTC, date, datetime, time, timedelta
+from difflib import get_close_matches
 
 from schoolgate_policy.clients import Client
 from schoolgate_policy.compile import compile_policy
@@ -32,6 +33,7 @@ def lint(policy: Policy, document: Document, today: date) -> list[PolicyIssue]:
         *_calendars(policy, today),
         *_schedules(policy, today),
         *_locked(policy),
+        *_unused_lists(policy),
         *_always_allowed(policy),
         *_unseen_pages(policy),
         *(finding for exception in policy.exceptions for finding in _exception(policy, exception, today)),
@@ -129,6 +131,36 @@ def _locked(policy: Policy) -> Iterator[Finding]:
             "no `locked:` lists: the lists of illegal content (IWF, police) are not supplied to this filter"
         )
         yield (), message, Severity.INFO
+
+
+def _unused_lists(policy: Policy) -> Iterator[Finding]:
+    """Find lists that nothing speaks of: above all those whose category is spelt like no other."""
+    named = {(target.kind, target.value) for target in _targets(policy)}
+    categories = policy.catalogue.categories
+    for status in policy.list_status:
+        spec = status.spec
+        if spec.locked or (TargetKind.LIST, spec.name) in named:
+            continue
+        if spec.category is None:
+            yield ("lists", spec.name), f"nothing in this policy names `list:{spec.name}`", Severity.WARNING
+            continue
+        above = categories[spec.category].parent
+        if not named & {(TargetKind.CATEGORY, spec.category), (TargetKind.CATEGORY, above)}:
+            near = get_close_matches(
+                spec.category, [name for name in categories if name != spec.category], n=1
+            )
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            message = f"nothing in this policy names `list:{spec.name}` or `category:{spec.category}`{meant}"
+            yield ("lists", spec.name, "category"), message, Severity.WARNING
+
+
+def _targets(policy: Policy) -> Iterator[Target]:
+    for ruling in (*policy.rules, *(rule for state in policy.states.values() for rule in state.rules)):
+        yield from ruling.targets
+    for exception in policy.exceptions:
+        yield from exception.targets
+    yield from (target for target, _ in policy.always_allow)
+    yield from policy.never_inspect
 
 
 def _always_allowed(policy: Policy) -> Iterator[Finding]:

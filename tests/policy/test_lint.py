@@ -168,6 +168,26 @@ def test_lists_that_hold_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     )
 
 
+def test_lists_that_nothing_names(tmp_path: Path) -> None:
+    """A list of a category that is spelt like no other has no effect, and neither has one that no rule names."""
+    (tmp_path / "some.txt").write_text("some.example\n")
+    body = (
+        "lists:\n  misspelt: {file: some.txt, category: gamblng}\n  idle: {file: some.txt}\n"
+        "  used: {file: some.txt}\n  below: {file: some.txt, category: doh}\n"
+    )
+    rules = USES + "  - {block: [list:used, category:circumvention], reason: r}\n"
+    (tmp_path / "policy.yaml").write_text(HEAD + REVIEW + LOCKED + body + rules)
+    (tmp_path / "iwf.txt").write_text("locked.example\n")
+    _, issues = check_policy(tmp_path / "policy.yaml", CATALOGUE, today=TODAY)
+    found = [str(issue) for issue in issues]
+    assert (
+        "warning: lists.misspelt.category: nothing in this policy names `list:misspelt` or `category:gamblng`"
+        in only(found, "misspelt")
+    )
+    assert "warning: lists.idle: nothing in this policy names `list:idle`" in only(found, "idle")
+    assert not [line for line in found if "lists.used" in line or "lists.below" in line]
+
+
 def test_pages_that_cannot_be_seen() -> None:
     """A page of a site that is never decrypted cannot be judged."""
     body = (
