@@ -11,7 +11,7 @@ from schoolgate_exceptions.links import link
 from schoolgate_exceptions.mails import Letter, Mail, compose, count_of_devices, moment
 from schoolgate_exceptions.model import AccessRequest
 from schoolgate_exceptions.outbox import Due
-from schoolgate_exceptions.roles import APPROVERS
+from schoolgate_exceptions.roles import APPROVERS, Role
 from schoolgate_exceptions.tokens import Token
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.decision import Verdict
@@ -95,7 +95,8 @@ class Letters:
 
     def _rows(self, connection: Connection, due: Due, request: AccessRequest) -> list[tuple[str, str]]:
         language, grant, official = due.recipient.language, request.grant, request.official
-        notes = [step.note for step in repository.story(connection, request.number) if step.note]
+        story = repository.story(connection, request.number)
+        notes = [step.note for step in story if step.note and step.role is not Role.REQUESTER]
         rows = [
             ("host", request.host),
             ("network", request.requester.network),
