@@ -115,6 +115,8 @@ class Asking:
             self._office.read() as connection
         ):  # a flood is turned away without waiting for the database's lock
             limited = self._limit(connection, subject, urgent=urgent)
+            if limited and self._was_told(connection, checked, subject):
+                raise TooMany(limited, int(_DAY.total_seconds()))
         with self._office.write() as connection:
             limited = limited and self._limit(connection, subject, urgent=urgent)
             now = self._office.now()
@@ -311,6 +313,12 @@ class Asking:
         if repository.open_count(connection) >= limits.open_in_all:
             return "very many people have asked; tell your teacher what you need"
         return ""
+
+    def _was_told(self, connection: Connection, ask: Ask, subject: _Subject) -> bool:
+        """Whether a limit was noted lately for this device, and there is no request that it could join."""
+        since, device = self._office.now() - _HOUR, subject.requester.device
+        noted = self._office.audit.was_noted(connection, "request.limited", device, since)
+        return noted and self._known(connection, ask, subject) is None
 
     def _known(self, connection: Connection, ask: Ask, subject: _Subject) -> AccessRequest | None:
         """Return the open request that this one is the same as."""

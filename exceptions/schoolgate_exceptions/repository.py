@@ -18,9 +18,9 @@ from schoolgate_exceptions.model import (
     Requester,
     Step,
 )
-from schoolgate_exceptions.roles import Role
+from schoolgate_exceptions.roles import APPROVERS, Role
 from schoolgate_exceptions.tables import askers, requests, steps, write_instant
-from schoolgate_exceptions.workflow import OPEN, Action, State
+from schoolgate_exceptions.workflow import OPEN, REVIEWS, Action, State
 from schoolgate_policy.decision import Verdict
 
 _ASKERS = sa.select(sa.func.count()).where(askers.c.request == requests.c.number).scalar_subquery()
@@ -135,7 +135,8 @@ def was_said(connection: Connection, request: AccessRequest, text: str) -> bool:
     """Whether somebody who asked has said just this already."""
     here = sa.and_(steps.c.request == request.number, steps.c.action == Action.JOIN, steps.c.note == text)
     return (
-        text == request.reason or connection.execute(sa.select(steps.c.number).where(here).limit(1)).first() is not None
+        text == request.reason
+        or connection.execute(sa.select(steps.c.number).where(here).limit(1)).first() is not None
     )
 
 
@@ -210,6 +211,13 @@ def story(connection: Connection, number: int) -> tuple[Step, ...]:
         )
         for row in rows
     )
+
+
+def reviewers(connection: Connection, number: int) -> set[int]:
+    """Return the accounts that did anything with a request before it could be approved, other than as an approver."""
+    reviewed = sa.and_(steps.c.action.in_(REVIEWS), steps.c.role.not_in(APPROVERS))
+    query = sa.select(steps.c.account).where(steps.c.request == number, reviewed)
+    return set(connection.execute(query.where(steps.c.account.is_not(None))).scalars())
 
 
 def mark(connection: Connection, number: int, **columns: Any) -> None:

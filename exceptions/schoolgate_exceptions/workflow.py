@@ -63,6 +63,7 @@ class Action(StrEnum):
 
 
 OPEN = frozenset({State.SUBMITTED, State.UNDER_REVIEW, State.RECOMMENDED})
+REVIEWS = frozenset({Action.TAKE, Action.ASK_BACK, Action.REFER, Action.RECOMMEND, Action.RECONSIDER})
 GRANTED = frozenset({State.APPROVED, State.APPLIED})
 
 

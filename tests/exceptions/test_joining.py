@@ -1,5 +1,6 @@
 """Asking for what somebody else has asked for: nothing that is said gets lost, and what worries comes through."""
 
+import contextlib
 from dataclasses import replace
 from datetime import date
 
@@ -26,9 +27,7 @@ def _letters(school: School) -> list[str]:
 
 def _actions(school: School, name: str) -> list[str]:
     with school.service.office.read() as connection:
-        return [
-            row.action for row in school.service.office.audit.entries(connection) if row.subject == name
-        ]
+        return [row.action for row in school.service.office.audit.entries(connection) if row.subject == name]
 
 
 def test_a_second_report_is_a_case_of_its_own(school, officer):
@@ -62,7 +61,9 @@ def test_the_words_of_who_joins_are_kept(school, officer):
     assert _actions(school, first.id) == ["request.submitted", "request.joined"]
     assert _letters(school) == ["safeguarding"]
     grant = school.service.queue.case(officer, first.id).grant
-    school.service.reviewing.recommend(officer, first.id, grant, "fine", seen)  # who joins keeps nobody waiting
+    school.service.reviewing.recommend(
+        officer, first.id, grant, "fine", seen
+    )  # who joins keeps nobody waiting
     assert school.service.queue.listed(officer, Filter(safeguarding=True))
 
 
@@ -132,11 +133,13 @@ def test_a_worried_child_is_never_too_many(school, officer):
     assert school.ask("one-more.example", reason=WORRYING).safeguarding
     joined = school.ask("theirs.example", address=OTHER_PUPIL)
     assert school.ask("theirs.example", reason="somebody hurts me, I want to die").id == joined.id
-    told = 0
+    for number in range(Limits().device_urgent - 4):
+        assert asking.submit(replace(REPORT, host=f"r{number}.example"), actor, PUPIL).fresh
+    for number in range(50, 60):
+        with contextlib.suppress(TooMany):
+            asking.submit(replace(REPORT, host=f"r{number}.example"), actor, PUPIL)
     with pytest.raises(TooMany, match="grown-up"):
-        for number in range(100):
-            told += asking.submit(replace(REPORT, host=f"r{number}.example"), actor, PUPIL).fresh
-    assert 10 < told <= Limits().device_urgent
+        asking.submit(replace(REPORT, host="last.example"), actor, PUPIL)
 
 
 def test_a_full_queue_takes_reports(tmp_path, sqlite_only):

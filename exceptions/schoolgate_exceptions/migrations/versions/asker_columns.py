@@ -12,7 +12,9 @@ def upgrade() -> None:
     with op.batch_alter_table("askers") as table:
         table.add_column(sa.Column("account", sa.Integer(), nullable=True))
         table.add_column(sa.Column("times", sa.Integer(), server_default="1", nullable=False))
-        table.create_foreign_key("fk_askers_account", "accounts", ["account"], ["number"], ondelete="SET NULL")
+        table.create_foreign_key(
+            "fk_askers_account", "accounts", ["account"], ["number"], ondelete="SET NULL"
+        )
 
 
 def downgrade() -> None:
