@@ -21,7 +21,7 @@ from schoolgate_exceptions.event_tables import (
     visit_counts,
 )
 from schoolgate_exceptions.office import Office
-from schoolgate_exceptions.outbox import Outbox
+from schoolgate_exceptions.outbox import Outbox, settled_at
 from schoolgate_exceptions.probe_tables import probe_runs
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.sessions import Sessions
@@ -128,15 +128,15 @@ class Retention:
         removed: Mapping[str, int],
         held: frozenset[str],
     ) -> list[Purged]:
-        limits = self._office.limits
+        stay = self._office.policy.privacy.keep_sessions
         over = sa.and_(requests.c.state.in_(_OVER) | _settled(), requests.c.hold == "")
         kept = sa.and_(audit.c.body.is_not(None), audit.c.action != PURGED, audit.c.subject.not_in(held))
         mailed = outbox.c.sent_at.is_not(None) | outbox.c.given_up_at.is_not(None)
         looks: list[tuple[str, Table, Any, ColumnElement[bool], datetime]] = [
             ("requests", requests, requests.c.changed_at, over, before["requests"]),
             ("audit", audit, audit.c.at, kept, before["audit"]),
-            ("sessions", sessions, sessions.c.made_at, sa.true(), now - limits.session),
-            ("letters", outbox, outbox.c.made_at, mailed, now - KEEP_MAIL),
+            ("sessions", sessions, sessions.c.made_at, sa.true(), now - stay),
+            ("letters", outbox, settled_at, mailed, now - KEEP_MAIL),
             ("sign-ins", sign_ins, sign_ins.c.at, sa.true(), now - KEEP_SIGN_INS),
             ("links", tokens, tokens.c.ends, sa.true(), now),
             ("invitations", invitations, invitations.c.ends, sa.true(), now),

@@ -178,7 +178,8 @@ def _queue(counter: Counter, visit: Visit, errors: dict[str, str]) -> Page:
     groups = counter.service.queue.groups(visit.actor, wanted)
     values = {
         "groups": groups,
-        "total": sum(len(group.entries) for group in groups),
+        "total": counter.service.queue.count(visit.actor, wanted),
+        "listed": sum(len(group.entries) for group in groups),
         "shown": SHOWN,
         "chosen": chosen,
         "wanted": wanted,
