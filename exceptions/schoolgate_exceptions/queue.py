@@ -21,6 +21,7 @@ from schoolgate_exceptions.workflow import OPEN, Action, State, actions_for
 from schoolgate_policy.model import Policy
 
 _LIST_EVERY = timedelta(days=1)  # a look at the list by the same person is noted this often
+KEEPERS = (Role.HEAD, Role.DSL, Role.DPO)  # who keeps a case from being purged
 READERS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)
 
 
@@ -75,6 +76,16 @@ class Case:
     preview: Preview
     actions: frozenset[Action]  # what this actor can do now
     same_host: tuple[AccessRequest, ...]  # earlier requests for the same host, newest first
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A case that is kept from being purged, and why."""
+
+    id: str
+    state: State
+    reason: str
+    asked_at: datetime
 
 
 class Queue:
@@ -204,7 +215,7 @@ class Queue:
             InvalidInput: the reason is too long.
 
         """
-        actor.require(Role.HEAD, Role.DSL, Role.DPO)
+        actor.require(*KEEPERS)
         why = words("hold", reason, 500)
         with self._office.write() as connection:
             request, now = repository.get(connection, name), self._office.now()
@@ -212,6 +223,19 @@ class Queue:
             action = "request.held" if why else "request.let-go"
             self._office.audit.add(connection, now, actor, action, request.id, reason=why)
             return replace(request, hold=why)
+
+
+    def holds(self, actor: Actor) -> list[Held]:
+        """Return what is held, oldest first, by number and reason: nothing of what was asked.
+
+        Raises:
+            NotAllowed: only who may hold a case sees the holds.
+
+        """
+        actor.require(*KEEPERS)
+        with self._office.read() as connection:
+            found = repository.select(connection, requests.c.hold != "")
+        return [Held(one.id, one.state, one.hold, one.created_at) for one in found]
 
 
 def check_reader(actor: Actor, request: AccessRequest) -> None:

@@ -221,6 +221,18 @@ tokens = Table(
     Column("codes", Integer, nullable=False, server_default="0"),  # how many were sent
 )
 
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of the token
+    Column("account", Integer, ForeignKey("accounts.number", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(40), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("ends", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("revoked_at", Instant),
+)
+
 outbox = Table(
     "outbox",
     metadata,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from policies import CATALOGUE, local
+from policies import CATALOGUE, lists, local
 from school import PUPIL, School
 
 from schoolgate_exceptions.errors import TooMany
@@ -73,7 +73,7 @@ def _engine(school: School, minimum: int, age: int | None) -> Engine:
     if age is not None:
         text = text.replace("people: pupil,", f"people: pupil, age: {age},")
     text = text.replace("locked:\n  iwf: {file: locked.txt}\n", "")
-    policy, issues = parse_policy(text.encode(), "policy.yaml", catalogue)
+    policy, issues = parse_policy(text.encode(), "policy.yaml", catalogue, lists)
     assert policy is not None, issues
     return Engine(policy)
 

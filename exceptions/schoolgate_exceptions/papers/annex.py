@@ -202,6 +202,7 @@ def _periods(policy: Policy, limits: Limits) -> Mapping[str, str]:
         "account": "while the school keeps the account; closed ones stay, so that decisions have a name",
         "session": say(privacy.keep_sessions),
         "invitation": say(limits.invitation),
+        "api-token": "until it ends or is ended, at most a year and a month",
         "link": say(limits.token),
         "letters": f"{say(KEEP_MAIL)} after it went out, or was given up",
         "sign-ins": say(KEEP_SIGN_INS),
