@@ -21,6 +21,7 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("/my-requests", "My requests", "What you have asked for, and how it stands.", ()),
     ("/official", "Ask for official use", "For the school's own accounts and pages.", ()),
     ("/services", "Services", "Every site and app that the filter knows by name.", ()),
+    ("/lists", "Block lists", "Lists that others keep: how many names, how old, what is wrong.", ()),
     ("/lessons/caps", "What teachers may open", "Caps for lesson windows.", (Role.OFFICER,)),
     (
         "/register",
