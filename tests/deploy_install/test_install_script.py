@@ -121,6 +121,29 @@ def test_an_upgrade_keeps_what_people_wrote(installed: Any) -> None:
     assert program == "# newer"
 
 
+def test_a_lost_box_comes_back(installed: Any) -> None:
+    """Restored by root, files, owners and rights are what they were, secrets among them, and the service can use them."""
+    for step in (
+        "rpz_key",
+        "rpz_config",
+        "ca_offline",
+        "ca_online",
+        "full_backup",
+        "anew",
+        "restore",
+        "restored_works",
+    ):
+        assert installed.code(step) == 0, installed.out(step)
+    assert "keys encrypted" in installed.out("full_backup")
+    before, after = (
+        sorted(installed.out(step).splitlines()) for step in ("before_the_loss", "after_the_loss")
+    )
+    assert len(before) >= 8
+    assert before == after
+    assert installed.out("roots") == ""
+    assert "the audit is whole" in installed.out("restored_works")
+
+
 def test_a_removal_keeps_data_and_nothing_else(installed: Any) -> None:
     """Policy and keys stay; units, program, command and kernel settings are gone, and the next installation has them."""
     assert installed.out("left").split() == [
