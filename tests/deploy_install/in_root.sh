@@ -75,7 +75,11 @@ step restore schoolgate restore /root/kept/save.tar.gz --passphrase-file /root/k
 step after_the_loss sum
 step roots find /var/lib/schoolgate /etc/schoolgate/policy -user root
 step restored_works sh -c 'schoolgate policy check && schoolgate ca show && schoolgate audit verify'
-step uninstall alone /tmp/newer/deploy/install.sh --uninstall
-step left sh -c 'ls -d /etc/schoolgate/policy/policy.yaml /var/lib/schoolgate/ca/root.key; find /etc/systemd /usr/local/bin /opt/schoolgate /etc/sysctl.d -name "*schoolgate*" ! -path /opt/schoolgate'
+mkdir -p /etc/systemd/system/schoolgate.target.wants
+for unit in rpz box; do systemctl enable --quiet schoolgate-$unit.service; done
+step uninstall alone sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward && echo 1 >/proc/sys/net/ipv6/conf/all/forwarding &&
+    nft -f /etc/schoolgate/closed.nft && /tmp/newer/deploy/install.sh --uninstall && nft list tables &&
+    cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding | tr "\n" " "'
+step left sh -c 'ls -d /etc/schoolgate/policy/policy.yaml /var/lib/schoolgate/ca/root.key; find /etc/systemd /usr/local/bin /opt/schoolgate /etc/sysctl.d /etc/chrony -name "*schoolgate*" ! -path /opt/schoolgate'
 step again "$source/deploy/install.sh"
 step again_check schoolgate ca show
