@@ -115,9 +115,7 @@ class EventLog:
     def points(self, device: str) -> int:
         """Return the present score of a device, in the window of the alert."""
         threshold = self._office.policy.circumvention.alert
-        return (
-            self._scores.points(device, self._office.now().timestamp(), threshold.within) if threshold else 0
-        )
+        return self._scores.points(device, self._office.now().timestamp(), threshold) if threshold else 0
 
     def _visit(self, one: Visit) -> None:
         private = one.category in PRIVATE
