@@ -43,7 +43,6 @@ class Overview:
     oldest: AccessRequest | None
     with_problems: tuple[AccessRequest, ...]  # approved, but policy.yaml could not be written
     letters_waiting: int
-    letters_given_up: int  # could not be sent for a month
     last_change: Version | None
 
 
@@ -81,7 +80,6 @@ class Overviews:
             first,
             tuple(broken),
             self._outbox.waiting(),
-            self._outbox.given_up(),
             self._last_change(),
         )
 

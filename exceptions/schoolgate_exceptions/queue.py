@@ -224,7 +224,6 @@ class Queue:
             self._office.audit.add(connection, now, actor, action, request.id, reason=why)
             return replace(request, hold=why)
 
-
     def holds(self, actor: Actor) -> list[Held]:
         """Return what is held, oldest first, by number and reason: nothing of what was asked.
 

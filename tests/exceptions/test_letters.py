@@ -227,7 +227,7 @@ def test_a_holiday_without_a_mail_host_loses_nothing(posting, port):
     _outage(posting, 16)
     waiting = posting.service.outbox.waiting()
     assert waiting >= 2
-    assert posting.service.overviews.now().letters_given_up == 0
+    assert posting.service.outbox.given_up() == 0
     postman = Postman()
     controller = Controller(postman, hostname="127.0.0.1", port=port)
     controller.start()
@@ -250,7 +250,7 @@ def test_a_letter_is_never_lost_silently(posting):
     _outage(posting, 1)
     assert posting.service.outbox.given_up() == 0
     _outage(posting, 1)
-    assert posting.service.overviews.now().letters_given_up >= 1
+    assert posting.service.conditions.now().mail.given_up >= 1
     with posting.service.office.read() as connection:
         lost = [
             row

@@ -5,7 +5,7 @@ from datetime import timedelta
 from schoolgate_exceptions.papers.desk import READS_EVIDENCE
 from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
 from schoolgate_exceptions.ports import Page
-from schoolgate_exceptions.queue import KEEPERS, READERS
+from schoolgate_exceptions.queue import READERS
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.watch.devices import SEES_PUPILS
 from schoolgate_exceptions.web.desk import Counter
@@ -79,7 +79,6 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
         "Rules for a special time, such as an incident.",
         (Role.OFFICER, Role.HEAD, Role.DEPUTY),
     ),
-    ("/holds", "Held cases", "What is kept from being purged, and why.", KEEPERS),
     ("/boxes", "Boxes", "Those of other schools that this portal looks after.", (*_KEEPERS, Role.GOVERNOR)),
     ("/people", "People", "Who can sign in, and in which roles.", (*_KEEPERS, Role.GOVERNOR)),
     ("/audit", "Audit", "Who did what, and when; nothing in it can be changed.", _AUDITORS),
