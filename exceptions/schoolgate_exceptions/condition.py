@@ -83,7 +83,7 @@ class Conditions:
         return Condition(
             at,
             self.box(),
-            self._letters(at),
+            self._letters(),
             dict(self._jobs.failing),
             ran is not None and at - ran > _ROUND_WITHIN,
             self._probes.latest(),
@@ -121,7 +121,7 @@ class Conditions:
             return None
         return last[2]
 
-    def _letters(self, now: datetime) -> MailState:
+    def _letters(self) -> MailState:
         pending = sa.and_(outbox.c.sent_at.is_(None), outbox.c.given_up_at.is_(None))
         count = sa.func.count().filter(pending, outbox.c.tries > 0)
         newest = sa.select(outbox.c.problem).where(pending, outbox.c.problem != "")
