@@ -129,7 +129,7 @@ def build_service(
     desk = Desk(office, accounts, outbox, tokens)
     sessions, people, publisher = Sessions(office, accounts), People(office, accounts), Publisher(desk)
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
-    numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
+    numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk, people)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
     devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
     evidence = Evidence(office)

@@ -48,7 +48,7 @@ def link_of(live, request, email="head@school.example"):
 def code_of(live):
     """Return the code that waits in the outbox, as its letter says it."""
     service = live.school.service
-    letters = Letters(service.publisher._desk)
+    letters = Letters(service.publisher._desk, service.people)
     with service.office.write() as connection:
         rows = connection.execute(sa.select(outbox).where(outbox.c.letter == Letter.CODE)).all()
         mail = letters.render(connection, _due(rows[-1]))
