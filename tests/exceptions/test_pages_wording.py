@@ -10,10 +10,20 @@ from school import PASSWORD
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.web.wording import match
 
-ERRORS = {"InvalidInput", "TooMany", "NotAllowed", "WorkflowError", "SignInFailed", "InvalidToken"}
+ERRORS = {
+    "Scope",
+    "Objection",
+    "InvalidInput",
+    "TooMany",
+    "NotAllowed",
+    "WorkflowError",
+    "SignInFailed",
+    "InvalidToken",
+}
 MODULES = (
     "asking", "plain_text", "workflow", "desk", "roles", "passwords", "signing_in", "sso", "accounts", "sessions",
     "tokens", "approving", "reviewing", "ending", "lessons", "people", "sanctioning", "register",
+    "scopes", "granting",
 )  # fmt: skip
 NOT_ON_PAGES = {
     "lesson windows are opened by teachers, not asked for",  # no form can
@@ -50,7 +60,8 @@ def sentences(module: str) -> set[str]:
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS:
-            kept = node.args[:1] or [one.value for one in node.keywords]
+            place = {"Scope": 2, "Objection": 1}.get(node.func.id, 0)
+            kept = node.args[place : place + 1] or [one.value for one in node.keywords]
             for one in kept:
                 found |= {
                     said(value, names) for value in (one.values if isinstance(one, ast.Dict) else [one])

@@ -46,6 +46,7 @@ class Counter:
         shown: dict[str, Any] = {
             "policy": self.policy,
             "t": visit.t,
+            "say": lambda text: worded(text, visit.t),
             "form_token": visit.token,
             "visit": visit,
             "signed_in": visit.session,
