@@ -96,6 +96,7 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "pause", "/sanctions/pause"
     yield "attempts", "/attempts"
     yield "attempts-pupils", "/attempts?days=1&network=pupils&lang=cy"
+    yield "attempts-vpn", "/attempts?technique=vpn&days=7&lang=en"
     yield "activity", "/activity?lang=en"
     yield "checks", "/checks"
     yield (
