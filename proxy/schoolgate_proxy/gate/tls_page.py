@@ -142,7 +142,7 @@ class TlsPage:
             return gate.pages.blocked(attempt, decision, fields)
         if fronted:
             message = "this connection was opened for another name"
-            refusal = Refusal(421, message, Technique.FRONTING, target.host)
+            refusal = Refusal(421, message, Technique.MISDIRECTED, target.host)
             return gate.pages.refused(refusal, arrival, network, fields)
         return None  # the client comes again, and is let through then
 
