@@ -201,6 +201,7 @@ class Rule:
     source: str
     within: tuple[Target, ...] = ()  # open only as a part of these
     companions: tuple[Target, ...] = ()  # open only as a part of the targets
+    methods: frozenset[str] = frozenset()  # that allowed pages take besides those that read
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ class PolicyException:
     approved_by: str = ""
     within: tuple[Target, ...] = ()
     companions: tuple[Target, ...] = ()
+    methods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ from schoolgate_policy.schedule import Season
 Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
 Language = Literal["en", "cy"]
 Targets = Annotated[list[TargetField], OneOrMore, NotEmpty]
+Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Names = Annotated[list[Name], OneOrMore, NotEmpty]
 
 
@@ -260,12 +261,19 @@ class _Ruling(Section):
         description="Sites that an allowed page loads its parts from; open only as parts of that page",
     )
 
+    methods: Annotated[list[Method], OneOrMore] = Field(
+        default_factory=list,
+        description="What an allowed page takes besides being read (GET, HEAD, OPTIONS): forms are sent by POST",
+    )
+
     @model_validator(mode="after")
     def _one_verb(self) -> "_Ruling":
         if (self.block is None) == (self.allow is None):
             raise problem("needs exactly one of `block` and `allow`")
         if self.block is not None and (self.within or self.companions):
             raise problem("`within` and `companions` go with `allow`, not with `block`")
+        if self.methods and not any(target.kind is TargetKind.URL for target in self.allow or ()):
+            raise problem("`methods` go with a page, such as `allow: example.org/page`")
         if self.companions and not all(target.kind is TargetKind.URL for target in self.allow or ()):
             raise problem("`companions` go with a page, such as `allow: example.org/page`")
         return self

@@ -44,13 +44,19 @@ class Judge:
         return network is not None and network.inspection is Inspection.ALL and self.added(decision) is None
 
     def attempt(
-        self, arrival: Arrival, host: str, path: str | None = None, within: Page | None = None
+        self,
+        arrival: Arrival,
+        host: str,
+        path: str | None = None,
+        within: Page | None = None,
+        method: str | None = None,
     ) -> Attempt:
         """Return the attempt of a client to reach a host now.
 
-        `path` is the raw URL path where it is known, `within` the page that wants this as a part.
+        `path` is the raw URL path where it is known, `within` the page that wants this as a part, `method` how it is
+        asked for.
         """
-        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY, within=within)
+        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY, within=within, method=method)
 
     def decide(self, attempt: Attempt) -> Decision:
         """Return the verdict of the policy in force; one name is answered by the proxy itself."""
@@ -75,7 +81,7 @@ class Judge:
         """Whether a blocked attempt spells its path so as to look like a page that is allowed."""
         if attempt.path is None or is_canonical(attempt.path):
             return False
-        return self.decide(replace(attempt, path=None)).path_decides
+        return self.decide(replace(attempt, path=None, method=None)).path_decides
 
     def expired(self, decision: Decision) -> bool:
         """Whether the instant has come at which the decision may no longer be acted upon."""

@@ -74,7 +74,7 @@ class Requests:
         if isinstance(target, Refusal):
             self._refuse(flow, conn, target)
             return
-        attempt = self._judge.attempt(conn.arrival, target.host, target.path, page_of(head))
+        attempt = self._judge.attempt(conn.arrival, target.host, target.path, page_of(head), head.method)
         decision = self._judge.decide(attempt)
         conn.network = decision.network
         fronted = flow.client_conn.tls and target.host != conn.tls_name

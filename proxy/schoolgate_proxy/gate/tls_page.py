@@ -132,7 +132,7 @@ class TlsPage:
         if isinstance(target, Refusal):
             return gate.pages.refused(target, arrival, network, fields)
         fronted = target.host != self._decision.host
-        attempt = gate.judge.attempt(arrival, target.host, target.path, page_of(head.request))
+        attempt = gate.judge.attempt(arrival, target.host, target.path, page_of(head.request), head.method)
         decision = gate.judge.decide(attempt)
         if decision.blocked:
             if fronted:

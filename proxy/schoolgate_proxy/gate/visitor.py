@@ -303,7 +303,7 @@ class Visitor:
         if isinstance(target, Refusal):
             return False
         judge = self.gate.judge
-        attempt = judge.attempt(self.arrival, target.host, target.path, page_of(request))
+        attempt = judge.attempt(self.arrival, target.host, target.path, page_of(request), request.method)
         decision = judge.decide(attempt)
         if not decision.blocked:
             return False
