@@ -95,7 +95,7 @@ class ProxyMetrics:
         for listener in ("explicit", "transparent"):
             self._child(self._connections, listener)
             self._child(self._open, listener)
-        for cause in ("client", "full", "late"):
+        for cause in ("client", "full", "late", "pace"):
             self._child(self._turned_away, cause)
         for problem in ("name", "address", "connect", "certificate"):
             self._child(self._failures, problem)

@@ -212,6 +212,7 @@ class Builder:
                 accounts=self._accounts(path, section),
                 language=section.language,
                 passes=self._passes(name, section),
+                websockets=section.websockets.given() if section.websockets else {},
             )
         return networks
 

@@ -175,6 +175,7 @@ class Network:
     accounts: Accounts | None = None
     language: str | None = None  # of the pages people see; None: the school's
     passes: tuple[Pass, ...] = ()
+    websockets: Mapping[str, int] = field(default_factory=dict)  # bounds: `most_minutes`, `most_megabytes`
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pydantic import (
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.fields import (
     Age,
+    Amount,
     Day,
     Days,
     Duration,
@@ -141,6 +142,15 @@ class PassSection(Section):
     reason: Words = Field(description="What it is for")
 
 
+class WebsocketsSection(Section):
+    """How long a websocket may last, and how much it may carry."""
+
+    most_minutes: Amount | None = Field(None, description="Minutes until one is closed")
+    most_megabytes: Amount | None = Field(
+        None, description="Megabytes, both ways, until one is closed, and noted as `websocket_tunnel`"
+    )
+
+
 class NetworkSection(Section):
     """A VLAN."""
 
@@ -161,6 +171,9 @@ class NetworkSection(Section):
     language: Language | None = Field(None, description="Of its block pages; default the school's")
     accounts: AccountsSection | None = Field(
         None, description="Whose accounts people may sign in with at Google and Microsoft"
+    )
+    websockets: WebsocketsSection | None = Field(
+        None, description="Bounds for websockets of sites that no rule speaks of; default none"
     )
     passes: list[PassSection] = Field(
         default_factory=list,

@@ -6,6 +6,7 @@ failure ends in a block. Nothing is dialled but what a decision approved, at the
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import Mapping
 
 from mitmproxy import connection, ctx, http, tls
@@ -373,12 +374,30 @@ class SchoolgateProxy:
     def _weigh(self, flow: http.HTTPFlow, conn: Connection, approval: Approval) -> None:
         """Note a websocket that has carried far more than a page needs, most of it binary (enforcement A3.12)."""
         counted = flow.metadata.get(COUNTED)
-        if not isinstance(counted, Counted) or counted.noted:
+        if not isinstance(counted, Counted):
             return
-        if counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
+        bounds = self._judge.websocket_bounds(approval.decision)
+        if bounds:
+            self._bound(counted, bounds, conn, approval)
+        if not counted.noted and counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
             counted.noted = True
             host = approval.decision.host
             self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+
+    def _bound(
+        self, counted: Counted, bounds: Mapping[str, int], conn: Connection, approval: Approval
+    ) -> None:
+        """Close a websocket that lasts longer, or has carried more, than the policy lets one of its kind."""
+        most = bounds.get("most_megabytes")
+        if most is not None and counted.octets > most * 1_000_000:
+            if not counted.noted:
+                counted.noted = True
+                host = approval.decision.host
+                self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+            conn.close()
+        minutes = bounds.get("most_minutes")
+        if minutes is not None and time.monotonic() - counted.since > 60 * minutes:
+            conn.close()
 
     def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
         living = [(flow, approval) for flow, approval in list(conn.requests.items()) if flow.live]

@@ -1,10 +1,11 @@
 """Asks the policy: one place where the proxy makes attempts and notes what was acted upon."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from schoolgate_policy.additions import Additions, additions
-from schoolgate_policy.decision import Attempt, Decision, Page, Point
+from schoolgate_policy.decision import Attempt, Decision, Page, Point, Reason
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.model import Inspection, Policy
 from schoolgate_policy.paths import is_canonical
@@ -66,6 +67,11 @@ class Judge:
     def again(self, attempt: Attempt) -> Decision:
         """Return the verdict on the same attempt at this instant."""
         return self._source.engine.decide(replace(attempt, at=self._clock()))
+
+    def websocket_bounds(self, decision: Decision) -> Mapping[str, int]:
+        """Return how long and how much a websocket may be, where no rule speaks of its site; none: as it likes."""
+        network = self.policy.networks.get(decision.network)
+        return network.websockets if network and decision.reason is Reason.OTHERWISE else {}
 
     def added(self, decision: Decision) -> Additions | None:
         """Return what is added to requests that the decision allows."""

@@ -33,7 +33,7 @@ class Counters(Protocol):
         ...
 
     def connection_turned_away(self, why: str) -> None:
-        """Count a connection closed unjudged: `client` (it has too many), `full` (we have), `late`."""
+        """Count a connection closed unjudged: `client` (it has too many), `pace` (too fast), `full`, `late`."""
         ...
 
     def ech_seen(self, network: str, *, outer: bool) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import h2.events
 import pytest
 
+from schoolgate_proxy.gate.pace import Pace
+
 PUPIL, GUEST = "127.0.20.5", "127.0.30.5"
 OK, BAD = "fine.example", "blocked.example"
 ELSEWHERE = "192.0.2.1"
@@ -151,6 +153,36 @@ def test_a3_8_very_many_attempts_leave_others_alone(internet: Any) -> None:
     assert internet.notes.techniques.count("ssh") == 120
     assert internet.notes.techniques.count("fan_out") == 1
     assert internet.origin.accepted == 1
+
+
+def test_a3_8_a_page_full_of_parts_is_no_flood(internet: Any) -> None:
+    """A hundred connections at once, as a page with very many parts opens, are all served."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(internet.connect("127.0.20.67")) for _ in range(100)]
+        for connection in made:
+            connection.sendall(f"GET http://{OK}/ HTTP/1.1\r\nHost: {OK}\r\n\r\n".encode())
+        assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in made)
+
+
+def test_a3_8_whoever_opens_connections_without_end_is_turned_away(
+    internet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than so many connections in five seconds are closed and counted; others are served, and later so is he."""
+    gate, why = internet.server._gate, []
+    monkeypatch.setattr(gate, "_pace", Pace(150))
+    monkeypatch.setattr(gate.counters, "connection_turned_away", why.append)
+    greedy = "127.0.20.68"
+    with ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(internet.connect(greedy))
+        deadline = time.monotonic() + 10
+        while why.count("pace") < 100 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert internet.get(OK, "/", GUEST).startswith(b"HTTP/1.1 200 ")
+    assert 100 <= why.count("pace") <= 250
+    pace = Pace(2)
+    assert [pace.too_fast("a", now) for now in (10, 11, 12, 15.5)] == [False, False, True, False]
+    assert not pace.too_fast("b", 12)
 
 
 def test_a3_9_an_upstream_that_proves_nothing_is_refused(internet: Any) -> None:

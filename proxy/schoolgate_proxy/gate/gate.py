@@ -21,6 +21,7 @@ from schoolgate_proxy.client_tls import ClientTls
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.gate.fan_out import FanOut
 from schoolgate_proxy.gate.listener import Door
+from schoolgate_proxy.gate.pace import Pace
 from schoolgate_proxy.gate.pipes import PipePool
 from schoolgate_proxy.gate.poller import Poller
 from schoolgate_proxy.gate.relay import Relay
@@ -92,6 +93,7 @@ class Gate:
         self._of_client: Counter[str] = Counter()
         self._fan_out = FanOut()
         self._strange = Once()
+        self._pace = Pace(config.most_new_per_client)
         self._open = 0
         self._most = config.most_connections or _room()
         self._ports: frozenset[int] = frozenset()
@@ -168,6 +170,8 @@ class Gate:
             self._visitors[visitor] = None
             if self._of_client[address] > self.config.most_per_client:
                 self._turn_away(visitor, "client")
+            elif self._pace.too_fast(address, self.poller.now):
+                self._turn_away(visitor, "pace")
             elif self._open > self._most and not self._make_room(visitor):
                 self._turn_away(visitor, "full")
             elif not door.transparent or self._redirected(visitor):
