@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision, Reason
 from schoolgate_policy.names import as_ip
-from schoolgate_policy.shown import Shown, judge_shown
+from schoolgate_policy.shown import Shown, judge_body, judge_shown
 from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_proxy import doh
 from schoolgate_proxy.adding import with_query
@@ -188,6 +188,14 @@ class Requests:
         self._judge.saw(Technique.DOH, conn.arrival, approval.decision.host if approval else "", conn.network)
         conn.close()
 
+    def _stop_body(self, flow: http.HTTPFlow, conn: Connection, body: "_Body") -> None:
+        """End a connection in the middle of a page or script that turned out to be a web proxy's, or DNS."""
+        if body.shown is None:
+            self._stop_doh(flow, conn)
+        else:
+            self._judge.acted(body.shown.attempt, body.shown.decision)
+            conn.close()
+
     @staticmethod
     def _mind_the_framing(flow: http.HTTPFlow, conn: Connection) -> None:
         """Keep the body of an HTTP/2 request without a length from becoming a request of its own.
@@ -249,9 +257,16 @@ class Requests:
             flow.response.stream = lambda _: []
             return
         length = response.headers.get("content-length", "")
-        watched = doh.may_hold_answer(int(length) if length.isdecimal() else None)
         codings = response.headers.get("content-encoding", "")
-        response.stream = Watch(doh.answer, lambda: self._stop_doh(flow, conn), codings) if watched else True
+        kind = response.headers.get("content-type", "").partition(";")[0].lower()
+        script = "javascript" in kind
+        if script or "html" in kind:
+            body = _Body(self._judge, conn.requests[flow], script=script)
+            response.stream = Watch(body.look, lambda: self._stop_body(flow, conn, body), codings)
+        elif doh.may_hold_answer(int(length) if length.isdecimal() else None):
+            response.stream = Watch(doh.answer, lambda: self._stop_doh(flow, conn), codings)
+        else:
+            response.stream = True
 
     def _block(self, flow: http.HTTPFlow, attempt: Attempt, decision: Decision) -> None:
         self._answer(flow, self._pages.blocked(attempt, decision, _fields(flow)))
@@ -262,6 +277,25 @@ class Requests:
     @staticmethod
     def _answer(flow: http.HTTPFlow, page: BlockResponse) -> None:
         answer(flow, page)
+
+
+class _Body:
+    """Looks for web proxies in a page or script, and for DNS under such a type."""
+
+    def __init__(self, judge: Judge, approval: Approval, *, script: bool) -> None:
+        self._judge = judge
+        self._approval = approval
+        self._script = script
+        self.shown: Shown | None = None
+
+    def look(self, body: bytes) -> doh.Sight:
+        """Say what the beginning of the body shows."""
+        attempt, decision = self._approval.attempt, self._approval.decision
+        self.shown = judge_body(self._judge.engine, attempt, decision, body, script=self._script)
+        if self.shown is not None:
+            return doh.Sight.FOUND
+        sight = doh.answer(body)
+        return doh.Sight.PERHAPS if sight is doh.Sight.ORDINARY else sight
 
 
 def _forwarded(address: str) -> str:
@@ -281,7 +315,7 @@ def _asks_dns(request: http.Request) -> bool:
     body = request.raw_content or b""
     if codings := request.headers.get("content-encoding", ""):
         body = Inflate(codings)(body, _LOOKED_AT)
-    return doh.question(body) is doh.Sight.DNS
+    return doh.question(body) is doh.Sight.FOUND
 
 
 def _is_bare_address(decision: Decision) -> bool:
