@@ -50,6 +50,7 @@ class Technique(StrEnum):
     PROXY_DIRECT = "proxy_direct"
     PRIVATE_ADDRESS = "private_address"
     # Packets, refused by the firewall
+    PRIVATE_DNS = "private_dns"  # port 853 of the box itself, which Android tries by itself
     HARDCODED_IP = "hardcoded_ip"
     UNRESOLVED_DESTINATION = "unresolved_destination"
     WIREGUARD = "wireguard"

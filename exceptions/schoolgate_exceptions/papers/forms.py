@@ -23,6 +23,7 @@ MEDIA_TYPES = {
     "text": "text/plain; charset=utf-8",
 }
 ENDINGS = {"html": "html", "pdf": "pdf", "csv": "csv", "json": "json", "text": "txt"}
+SEEN = "seen"  # in the place of a count that is not said
 _HEAD = ("people", "figure", "name", "count")
 _COUNTED = (
     ("blocked", "blocked by kind of site"),
@@ -57,6 +58,9 @@ def _rows(one: "Stream") -> Iterator[tuple[str, str, str, str]]:
     for figure, weeks in (("blocked by week", one.blocked_weeks), ("attempts by week", one.attempts_weeks)):
         for week, count in weeks:
             yield people, figure, week, HIDDEN if count is None else str(count)
+    for figure, ways in (("way seen", one.ways), ("done by devices themselves", one.background_ways)):
+        for way in ways:
+            yield people, figure, way, SEEN
     yield from _tally(people, "requests by answer", one.requests.by_outcome)
     yield from _tally(people, "requests by kind", one.requests.by_kind)
     yield people, "lesson windows", "all", _count(one.requests.lesson_windows)
