@@ -142,6 +142,16 @@ def build_proxy(around: Surroundings) -> Server:
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
 
 
+def never_signed(state: Path) -> tuple[str, ...]:
+    """Return the hosts that the certificate authority may not sign for (`ca init --never-for`)."""
+    from schoolgate_proxy.authority import never_signs
+
+    try:
+        return never_signs(state)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"state: {error}") from error
+
+
 def _own_pages(settings: Settings) -> dict[tuple[str, int], tuple[str, int]]:
     """Return the portal's host and the ports that browsers ask for, and where this box listens for them."""
     host, portal = settings.portal_host, settings.portal
@@ -468,7 +478,7 @@ PARTS: dict[str, Part] = {
     part.name: part
     for part in (
         Part("dns", "dns.listen", build_dns),
-        Part("proxy", "proxy.explicit", build_proxy),
+        Part("proxy", "proxy.explicit", build_proxy, never_signed),
         Part("portal", "portal.listen", build_portal, keeps_history=True),
         Part("rpz", "rpz.listen", build_rpz),
         Part("box", "box", build_box),
