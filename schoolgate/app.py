@@ -18,6 +18,9 @@ from schoolgate.settings import Endpoint, Settings, system_resolvers
 from schoolgate_policy.names import as_ip
 
 _log = structlog.get_logger()
+_UNDER_A_CENTRE = (
+    "box: this box is under a centre, whose portal it has; `schoolgate box serve` runs in its place here"
+)
 
 if TYPE_CHECKING:
     from schoolgate.ask_links import AskUrl
@@ -241,6 +244,7 @@ def build_rpz(around: Surroundings) -> Server:
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
     from schoolgate.ask_links import portal_url
+    from schoolgate.box.enrolled import is_enrolled
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_box import box_metrics
@@ -249,6 +253,8 @@ def build_portal(around: Surroundings) -> Server:
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
 
+    if is_enrolled(around.settings.state):  # both would read the events of the other parts
+        raise CannotStart(_UNDER_A_CENTRE)
     settings = around.settings.portal
     config = PortalConfig(
         settings.listen, around.settings.portal_host, settings.listen_tls, portal_url(around.settings)
