@@ -21,12 +21,11 @@ from running import FREE_PORTS, PUPIL, ROOT, InternetThread, clean_environment, 
 from schoolgate.demo.internet import Internet
 
 UNITS = ROOT / "deploy/systemd"
-# Numbers on x86-64 of calls in @privileged and @resources, and of some outside @system-service.
+# Numbers on x86-64 of calls in @privileged and @resources. Root's own (chown, setuid) are not among them: the units are
+# somebody else, the tests need not be.
 REFUSED = {
-    "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "setuid": 105, "setgid": 106, "setreuid": 113, "setregid": 114,
-    "setgroups": 116, "setresuid": 117, "setresgid": 119, "capset": 126, "setpriority": 141, "sched_setparam": 142,
-    "sched_setscheduler": 144, "chroot": 161, "setrlimit": 160, "mount": 165, "sched_setaffinity": 203, "mbind": 237,
-    "set_mempolicy": 238, "ioprio_set": 251, "unshare": 272, "ptrace": 101, "bpf": 321, "userfaultfd": 323,
+    "capset": 126, "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "setrlimit": 160, "chroot": 161,
+    "sched_setaffinity": 203, "mbind": 237, "set_mempolicy": 238, "ioprio_set": 251, "unshare": 272, "bpf": 321,
 }  # fmt: skip
 _START = """
 import ctypes, os, struct, sys
@@ -160,14 +159,15 @@ def test_the_sinkhole_answers(tmp_path: Path, internet: Internet) -> None:
 
 
 def test_the_portal_compiles_lists(tmp_path: Path, internet: Internet) -> None:
-    """A list that lies in the policy's folder is compiled, by a process of low priority if that is allowed."""
-    (tmp_path / "games.txt").write_text("games.example\nmore-games.example\n")
-    text = (
-        ROOT / "policy.yaml"
-    ).read_text() + "\nlists:\n  games:\n    file: games.txt\n    category: games\n"
+    """A list that is too long to be compiled beside other work is compiled, by a process that cannot be made slower."""
+    names = "\n".join(f"number-{number}.games.example" for number in range(8_000))
+    (tmp_path / "games.txt").write_text(f"{names}\n")
+    text = (ROOT / "policy.yaml").read_text()
+    text += "\nlists:\n  games:\n    file: games.txt\n    category: circumvention\n"
     with started("portal", tmp_path, internet, text):
-        found = schoolgate("policy", "explain", "games.example", "--from", PUPIL, "--json", cwd=tmp_path)
-    assert '"list": "games"' in found.stdout, found.stdout + (tmp_path / "log").read_text()
+        assert '"policy.loaded"' in (tmp_path / "log").read_text()
+    assert "cannot be compiled" not in (tmp_path / "log").read_text()
+    assert [*(tmp_path / "state/lists/compiled").glob("*.sgl")], (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("words", [("backup", "saved.tar.gz"), ("purge",), ("doctor", "--json")])
