@@ -93,6 +93,10 @@ class Host:
         """The box over IPv6."""
         return f"2a00:{VLANS[self.role]}::1"
 
+    def gateway(self, there: str) -> str:
+        """The box, over the family of an address."""
+        return self.gateway6 if ":" in there else self.gateway4
+
     def do[T](self, act: Callable[..., T], *arguments: Any) -> T:
         """Call something whose sockets belong to this machine."""
         return self.pool.submit(act, *arguments).result(PATIENCE)
@@ -343,6 +347,7 @@ def school_policy() -> str:
         '127.0.10.0/24]\n    passes:\n      - {to: [52.112.0.0/14, "2603:1063::/38"], ports: [udp 3478-3481], reason: Teams calls}\n'
         '      - {to: [74.125.250.0/24, "2001:4860:4864:5::/64"], ports: [udp 3478, udp 19302-19309], reason: Meet calls}\n'
         "      - {to: 45.60.3.9, ports: [tcp 9100], reason: The printer in the library}\n"
+        '      - {to: [10.20.0.5, "2a00:20::5"], ports: [tcp 9100], reason: A printer among the pupils}\n'
         "      - {to: 45.60.3.10, ports: [tcp 88, udp 88, tcp 389, tcp 445, tcp 636], reason: Active Directory}\n"
         "    inspection: needed",
         1,
