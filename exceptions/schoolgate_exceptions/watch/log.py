@@ -57,6 +57,7 @@ class EventLog:
         """Fold events in; nothing is written yet."""
         if not self._ready:
             self._restore()
+        self._devices.look_around()
         latest = self._office.now().timestamp() + _SKEW
         for one in batch:
             if one.at > latest:
