@@ -16,6 +16,7 @@ units=/etc/systemd/system
 services='schoolgate-dns.service schoolgate-proxy.service schoolgate-portal.service schoolgate-evidence.service
 schoolgate-firewall.service schoolgate-firewall-apply.path schoolgate-purge.timer schoolgate-backup.timer
 schoolgate-doctor.timer schoolgate-probe.timer schoolgate.target'
+chrony=/etc/chrony/conf.d/schoolgate.conf
 interfaces='' portal_url='' changed=''
 
 main() {
@@ -172,6 +173,7 @@ install_settings() {
     folder "$state" 750 schoolgate:schoolgate
     folder "$backups" 750 schoolgate:schoolgate
     if [ ! -e "$etc/schoolgate.toml" ]; then
+        [ -z "$interfaces" ] || need_time_server
         write_settings >"$etc/schoolgate.toml.new"
         chown root:schoolgate "$etc/schoolgate.toml.new" && chmod 640 "$etc/schoolgate.toml.new"
         mv "$etc/schoolgate.toml.new" "$etc/schoolgate.toml"
@@ -186,6 +188,18 @@ install_settings() {
     put "$here/deploy/closed.nft" "$etc/closed.nft" 644 root:root
     put "$here/deploy/sysctl.conf" /etc/sysctl.d/60-schoolgate.conf 644 root:root
     put "$here/deploy/journald.conf" /etc/systemd/journald@schoolgate.conf 644 root:root
+    if grep -q '^\[interfaces\]' "$etc/schoolgate.toml" && [ -d "${chrony%/*}" ]; then
+        put "$here/deploy/chrony.conf" "$chrony" 644 root:root
+    fi
+}
+
+# Devices are led to this box for the time, so something has to give it.
+need_time_server() {
+    ! command -v chronyd >/dev/null 2>&1 && ! command -v ntpd >/dev/null 2>&1 || return 0
+    say 'installing chrony'
+    DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null 2>&1 || true
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chrony >/dev/null 2>&1 ||
+        echo 'install: could not install chrony: devices may ask time servers of the internet (firewall.ntp = "allow")' >&2
 }
 
 write_settings() {
@@ -194,10 +208,11 @@ write_settings() {
         return
     fi
     sed -e 's/^listen = \["127.0.0.1:5353", "\[::1\]:5353"\]/listen = ["0.0.0.0:5353", "[::]:5353"]/' \
-        -e "s|^listen = \"127.0.0.1:8000\"|listen = \"0.0.0.0:8000\"\nurl = \"$portal_url\"|" \
+        -e "s|^listen = \"127.0.0.1:8000\"|listen = \"[::]:8000\"\nurl = \"$portal_url\"|" \
         -e "s/^explicit = .*/&\n$(transparent)/" "$here/deploy/schoolgate.toml"
     printf '\n[interfaces]\n'
     echo "$interfaces" | tr , '\n' | sed 's/\(.*\)=\(.*\)/\1 = "\2"/'
+    command -v chronyd >/dev/null 2>&1 || command -v ntpd >/dev/null 2>&1 || printf '\n[firewall]\nntp = "allow"\n'
 }
 
 # A proxy port for each network, as [proxy] wants it.
@@ -237,6 +252,7 @@ start() {
         return
     fi
     sysctl -q --load /etc/sysctl.d/60-schoolgate.conf || true # a kernel without conntrack yet says so, and is told later
+    [ ! -e "$chrony" ] || systemctl restart chrony.service || true # a time server that is down is the doctor's business
     systemctl restart schoolgate.target
     for unit in $services; do
         case $unit in *.service) ! systemctl is-enabled --quiet "$unit" || systemctl restart "$unit" || true ;; esac
@@ -253,9 +269,22 @@ tell() {
     echo 'install: what is wrong with this installation, and what to do about it: schoolgate doctor'
 }
 
+# Every unit there is, those too that only some boxes start: rpz, box.
+all_units() {
+    if [ -d "$here/deploy/systemd" ]; then
+        (cd "$here/deploy/systemd" && find . -maxdepth 1 -type f) | sed 's|^\./||' | LC_ALL=C sort
+    else
+        echo "$services"
+    fi
+}
+
 uninstall() {
-    for unit in $services; do
+    for unit in $(all_units); do
         systemctl disable --quiet --now "$unit" 2>/dev/null || systemctl disable --quiet "$unit" 2>/dev/null || true
+    done
+    # Until here our tables let nothing through; once they are gone only the kernel keeps the networks apart.
+    for key in net/ipv4/ip_forward net/ipv6/conf/all/forwarding; do
+        [ ! -w "/proc/sys/$key" ] || echo 0 >"/proc/sys/$key"
     done
     if [ -d "$here/deploy/systemd" ]; then
         (cd "$here/deploy/systemd" && find . -type f) | while read -r file; do rm -f "$units/${file#./}"; done
@@ -263,10 +292,11 @@ uninstall() {
     rm -rf "$units"/schoolgate-*.service.d
     nft delete table inet schoolgate 2>/dev/null || true
     nft delete table inet schoolgate_closed 2>/dev/null || true
-    rm -f /etc/sysctl.d/60-schoolgate.conf /etc/systemd/journald@schoolgate.conf /usr/local/bin/schoolgate
+    rm -f /etc/sysctl.d/60-schoolgate.conf /etc/systemd/journald@schoolgate.conf /usr/local/bin/schoolgate "$chrony"
     rm -rf "$opt/releases" "$opt/current"
     ! booted || systemctl daemon-reload
-    echo "install: the program is gone; $etc, $state, $backups and the user schoolgate are still there"
+    ! booted || systemctl try-restart chrony.service || true
+    echo "install: the program is gone, and this machine forwards nothing; $etc, $state, $backups and the user schoolgate are still there"
 }
 
 main "$@"

@@ -1,7 +1,7 @@
 """A backup in one file: policy, settings, everything in the state folder, the database as of one moment.
 
 A gzipped tar with `manifest.json` at its beginning: the version of the format, and the SHA-256 of every other file in
-it. Keys are never in it in clear: encrypted in `secrets.sealed`, or left out.
+it. Keys and passwords are never in it in clear: encrypted in `secrets.sealed`, or left out.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from schoolgate import __version__
 from schoolgate.backup_database import copy_sqlite, dump_postgresql, is_postgresql
-from schoolgate.backup_secrets import SECRETS, seal
+from schoolgate.backup_secrets import SECRETS, named_secrets, seal
 from schoolgate.request_queue import DATABASE, FIRST_ACCOUNT
 from schoolgate.rpz.build import FOLDER as ZONES
 from schoolgate.settings import Settings
@@ -106,7 +106,7 @@ def _gather(source: Source, folder: Path, passphrase: bytes | None) -> Iterator[
     yield POLICY, source.policy
     if source.settings_file is not None:
         yield SETTINGS, source.settings_file
-    for path in sorted(_files(state)):
+    for path in sorted(_files(source.settings)):
         name = path.relative_to(state).as_posix()
         yield f"{STATE}/{name}", _still(path, folder)
     if is_postgresql(url):
@@ -118,7 +118,7 @@ def _gather(source: Source, folder: Path, passphrase: bytes | None) -> Iterator[
         copy_sqlite(file, folder / DATABASE)
         yield f"{STATE}/{DATABASE}", folder / DATABASE
     if passphrase is not None:
-        (folder / SEALED).write_bytes(seal(state, passphrase))
+        (folder / SEALED).write_bytes(seal(source.settings, passphrase))
         yield SEALED, folder / SEALED
 
 
@@ -132,8 +132,10 @@ def _still(path: Path, folder: Path) -> Path:
     return copy
 
 
-def _files(state: Path) -> Iterator[Path]:
-    """Yield what is worth keeping of a state folder: no keys, locks, drafts or links for one use."""
+def _files(settings: Settings) -> Iterator[Path]:
+    """Yield what is worth keeping of the state folder: no secrets, locks, drafts or links for one use."""
+    state = settings.state
+    secrets = {path.resolve() for path in named_secrets(settings).values()}
     for path in state.rglob("*"):
         relative = path.relative_to(state)
         if not path.is_file() or path.is_symlink() or any(part.startswith(".") for part in relative.parts):
@@ -142,7 +144,7 @@ def _files(state: Path) -> Iterator[Path]:
             continue
         if relative.parts[0] == ZONES:  # made anew from the policy
             continue
-        if not _holds_a_key(path):  # whatever it is called
+        if path.resolve() not in secrets and not _holds_a_key(path):  # whatever it is called
             yield path
 
 

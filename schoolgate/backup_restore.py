@@ -1,8 +1,6 @@
 """Puts a backup back: everything is checked before anything is touched, and what was there is moved aside."""
 
 import json
-import os
-import shutil
 import socket
 import tarfile
 import tempfile
@@ -14,7 +12,10 @@ from typing import Any
 
 from schoolgate.backup import DUMP, FORMAT, MANIFEST, POLICY, SEALED, SETTINGS, STATE, Source, digest
 from schoolgate.backup_database import is_postgresql, load_postgresql
-from schoolgate.backup_secrets import unseal
+from schoolgate.backup_place import give_all, put_file, put_secret
+from schoolgate.backup_secrets import NAMED, named_secrets, unseal
+from schoolgate.settings import Settings
+from schoolgate.settings_file import SettingsError, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,11 @@ def restore(file: Path, target: Source, passphrase: bytes | None, *, force: bool
             raise ValueError(
                 f"{file}: it holds a {manifest['database']} database, and database.url names another kind"
             )
-        aside = _make_room(folder, target, force=force)
-        _place(folder, target, keys)
+        secrets = _secrets(folder, target, keys)
+        aside = _make_room(folder, target, secrets, force=force)
+        _place(folder, target, {name: key for name, key in keys.items() if not name.startswith(NAMED)})
+        for path, content in secrets.items():
+            put_secret(content, path)
         if dump.exists():
             load_postgresql(target.settings.database.url, dump)
     return Restored(str(manifest["made"]), len(manifest["files"]), bool(keys), tuple(aside))
@@ -84,26 +88,59 @@ def _keys(folder: Path, passphrase: bytes | None) -> dict[str, bytes]:
     return unseal(sealed.read_bytes(), passphrase)
 
 
-def _make_room(folder: Path, target: Source, *, force: bool) -> list[Path]:
+def _secrets(folder: Path, target: Source, keys: Mapping[str, bytes]) -> dict[Path, bytes]:
+    """Return where the secrets go that settings name: those that are restored, else those of this box."""
+    settings, moved = target.settings, None
+    if target.settings_file is not None and (folder / SETTINGS).exists():
+        try:
+            settings, moved = load_settings(folder / SETTINGS), target.settings_file.parent
+        except SettingsError as error:
+            raise ValueError(error.lines[0]) from error
+    at = _named_here(settings, folder, moved)
+    return {at[name]: content for name, content in keys.items() if name in at}
+
+
+def _named_here(settings: Settings, folder: Path, moved: Path | None) -> dict[str, Path]:
+    """Return the files that settings name; those beside the settings in `folder` lie beside them in `moved` later."""
+    return {
+        name: moved / path.relative_to(folder) if moved and path.is_relative_to(folder) else path
+        for name, path in named_secrets(settings).items()
+    }
+
+
+def _make_room(folder: Path, target: Source, secrets: Mapping[Path, bytes], *, force: bool) -> list[Path]:
     """Move aside what is in the way, if that is wanted; else refuse."""
     settings = target.settings
     at = settings.metrics.portal
     if at.port and _answers(at):
         raise ValueError("the portal runs; stop Schoolgate first (systemctl stop schoolgate.target)")
-    there = [path for path in (target.policy, *_contents(settings.state, folder)) if path.exists()]
+    there = [path for path in (target.policy, *_contents(settings.state, folder), *secrets) if path.exists()]
     if there and not force:
         raise ValueError(f"{there[0]}: exists; --force moves what is there aside and restores")
     stamp = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    moved = []
-    for path in {target.policy, target.settings_file} if force else ():
-        if path is not None and path.exists() and (folder / _name(path, target)).exists():
-            shutil.copy2(path, path.with_name(f"{path.name}.{stamp}"))
-            moved.append(path.with_name(f"{path.name}.{stamp}"))
+    replaced = [
+        path
+        for path in (target.policy, target.settings_file)
+        if path is not None and path.exists() and (folder / _name(path, target)).exists()
+    ]
+    moved = [_copied(path, stamp) for path in (*replaced, *secrets) if force and path.exists()]
     old = settings.state / f".{stamp}"
     for path in _contents(settings.state, folder):
         old.mkdir(mode=0o700, exist_ok=True)
         path.rename(old / path.name)
+    if old.exists():
+        give_all(old, settings.state)
     return [*moved, old] if old.exists() else moved
+
+
+def _copied(path: Path, stamp: str) -> Path:
+    """Keep a copy of a file beside it, for the same people."""
+    copy = path.with_name(f"{path.name}.{stamp}")
+    copy.touch(mode=0o600)
+    put_file(path, copy)
+    give_all(copy, path)
+    copy.chmod(path.stat().st_mode & 0o777)
+    return copy
 
 
 def _name(path: Path, target: Source) -> str:
@@ -117,27 +154,20 @@ def _contents(state: Path, besides: Path) -> list[Path]:
 
 
 def _place(folder: Path, target: Source, keys: Mapping[str, bytes]) -> None:
-    state = target.settings.state
-    for path in (folder / STATE).iterdir() if (folder / STATE).is_dir() else ():
-        path.rename(state / path.name)
-    if (state / "ca").is_dir():
-        (state / "ca").chmod(0o700)
+    """Put everything where it belongs; what comes into the state folder belongs to whom that belongs to."""
+    state, fresh = target.settings.state, folder / STATE
+    fresh.mkdir(exist_ok=True)
     for name, content in keys.items():
-        path = state / PurePosixPath(name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(content)
-    _put(folder / POLICY, target.policy)
+        put_secret(content, fresh / PurePosixPath(name))
+        (fresh / PurePosixPath(name)).chmod(0o600)
+    if (fresh / "ca").is_dir():
+        (fresh / "ca").chmod(0o700)
+    give_all(fresh, state)
+    for path in fresh.iterdir():
+        path.rename(state / path.name)
+    put_file(folder / POLICY, target.policy)
     if target.settings_file is not None and (folder / SETTINGS).exists():
-        _put(folder / SETTINGS, target.settings_file)
-
-
-def _put(source: Path, target: Path) -> None:
-    """Write a file whole; beside the target first, which may be on another disk."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copy(source, draft)
-    draft.replace(target)
+        put_file(folder / SETTINGS, target.settings_file)
 
 
 def _folder(state: Path) -> Path:

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from schoolgate.box.home import Home
+from schoolgate.box.enrolled import is_enrolled
 from schoolgate.settings import Settings
 from schoolgate.settings_file import SettingsError, load_settings
 
@@ -25,7 +25,7 @@ def targets(settings: Settings) -> list[Target]:
         for number in _numbers(settings.proxy.workers)
     ]
     found.append(("portal", settings.metrics.portal))
-    if Home(settings.state).is_enrolled:
+    if is_enrolled(settings.state):
         found = [one for one in found if one[0] != "portal"]  # it is the centre's
         found.append(("box", settings.metrics.box))
     if settings.rpz.secondaries:

@@ -1,7 +1,6 @@
 """The life of one process that filters or serves: start, say so, follow the policy, stop."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from schoolgate import preflight, systemd
 from schoolgate.events.sender import SOCKET, EventSender
 from schoolgate.health import HealthServer
 from schoolgate.logs import LineWriter
+from schoolgate.memory import settle
 from schoolgate.metrics import Metrics
 from schoolgate.metrics_policy import PolicyMetrics
 from schoolgate.policy_events import PolicyEvents, history_keeper
@@ -120,8 +120,7 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
     server = part.build(around)
     health = HealthServer(metrics.registry, {"listening": lambda: None if server.listening() else "no"})
     try:
-        gc.collect()
-        gc.freeze()  # what is there now stays: looking through it again and again would only cost time
+        settle()
         events.start()
         await _start(part, server, health, getattr(settings.metrics, part.name))
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, store.reload))

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 
-from schoolgate.box.home import Home
+from schoolgate.box.enrolled import is_enrolled
 from schoolgate.settings import Endpoint, Settings
 
 
@@ -22,7 +22,7 @@ def endpoints(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     yield "metrics.portal", settings.metrics.portal
     if settings.centre.listen:
         yield "centre.listen", settings.centre.listen
-    if Home(settings.state).is_enrolled:
+    if is_enrolled(settings.state):
         yield "metrics.box", settings.metrics.box
     if settings.rpz.secondaries:
         yield from (("rpz.listen", at) for at in settings.rpz.listen)

@@ -10,11 +10,14 @@ from schoolgate_dns.limits import RateLimit
 from schoolgate_dns.policy_view import PolicyView
 from schoolgate_dns.ports import DnsCounters, Limit, Transport
 from schoolgate_dns.query import Query
-from schoolgate_dns.reply import refusal, room, truncated
+from schoolgate_dns.reply import Ede, EdeCode, refusal, room, truncated
 from schoolgate_dns.reuse import Basis
 from schoolgate_dns.wire import Rcode
 from schoolgate_policy.names import IPAddress
 from schoolgate_policy.ports import Clock
+
+_STRANGER = Ede(EdeCode.PROHIBITED, "only the networks of the school are answered")
+_TOO_MANY = Ede(EdeCode.PROHIBITED, "too many questions in a second")
 
 type Later = bytes | Coroutine[Any, Any, bytes]
 
@@ -60,7 +63,7 @@ class Admission:
             query = replace(query, cookie=cookie)
         if not view.serves(asker.address):
             self._counters.limited(Limit.UNKNOWN_CLIENT)
-            return refusal(query, Rcode.REFUSED, limit=limit)
+            return refusal(query, Rcode.REFUSED, limit=limit, ede=_STRANGER)
         exceeded = self._exceeded(query, asker, proven=proven)
         return self._turn_away(query, asker, exceeded) if exceeded else query
 
@@ -95,7 +98,7 @@ class Admission:
         """Refuse over TCP; over UDP send every second one to TCP, where honest clients go, and drop the others."""
         self._counters.limited(limit)
         if asker.transport is Transport.TCP:
-            return refusal(query, Rcode.REFUSED, limit=room(query, tcp=True))
+            return refusal(query, Rcode.REFUSED, limit=room(query, tcp=True), ede=_TOO_MANY)
         self._turned_away += 1
         if self._turned_away % 2:
             return truncated(query)

@@ -6,8 +6,8 @@ this they take 15. Plain answers, which most are, are shorter still, and made wi
 
 import marshal
 import struct
-from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 
 from schoolgate_dns.answer import Answer, denied_below
 from schoolgate_dns.plain import Plain, ttls_of
@@ -50,7 +50,7 @@ class Cache:
         self._limit = entries
         self._room = octets
         self._stale_seconds = stale_seconds
-        self.entries: OrderedDict[Key, bytes] = OrderedDict()
+        self.entries: dict[Key, bytes] = {}  # the least recently used first
         self._denials = 0  # entries that speak of names below
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Cache:
         if now >= expires + self._stale_seconds:
             self._forget(key)
             return None
-        self.entries.move_to_end(key)
+        self.entries[key] = self.entries.pop(key)
         return Found(answer, stored, now - stored, now >= expires)
 
     def denies(self, name: bytes) -> bool:
@@ -117,8 +117,10 @@ class Cache:
         self._shrink()
 
     def _shrink(self) -> None:
+        # Many at once: to find the first key of a dict whose first ones were taken out takes ever longer.
         while len(self.entries) > self._limit or (self._room < 0 and self.entries):
-            self._forget(next(iter(self.entries)))
+            for key in list(islice(self.entries, len(self.entries) // 16 + 1)):
+                self._forget(key)
 
     def _store(self, key: Key, answer: Answer, now: int) -> None:
         self._keep(key, _pack(now, answer))

@@ -10,7 +10,7 @@ from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.plain import Plain, digest_plain
 from schoolgate_dns.ports import CacheOutcome, DnsCounters
 from schoolgate_dns.query import Query
-from schoolgate_dns.reply import Body, Ede, EdeCode
+from schoolgate_dns.reply import OUR_FAULT, Body, Ede, EdeCode
 from schoolgate_dns.upstream import Begun, UpstreamError, Upstreams
 from schoolgate_dns.wire import Rcode, WireError
 from schoolgate_policy.names import suffixes
@@ -167,7 +167,7 @@ class Lookup:
             answer = _failure((Ede(EdeCode.NETWORK_ERROR, text),), self._config.failure_seconds)
         except Exception as error:  # noqa: BLE001 - a bug of ours must end in SERVFAIL, not in silence
             self._recorder.fault("dns", error)
-            answer = _failure()
+            answer = _failure((OUR_FAULT,))
         if answer.rcode in _TOLD:
             self._cache.put(query, answer, self.second())
             return answer

@@ -35,9 +35,12 @@ _QNAME = 0xC000 | HEADER.size  # a pointer to the name in the question
 class EdeCode(IntEnum):
     """The extended errors we give (RFC 8914)."""
 
+    OTHER = 0
     STALE_ANSWER = 3
     BLOCKED = 15
+    PROHIBITED = 18  # the client may not ask here
     STALE_NXDOMAIN = 19
+    NOT_SUPPORTED = 21
     NO_REACHABLE_AUTHORITY = 22
     NETWORK_ERROR = 23
 
@@ -150,3 +153,6 @@ def truncated(query: Query) -> bytes:
 def refusal(query: Query, rcode: Rcode, *, limit: int, ede: Ede | None = None) -> bytes:
     """Build a reply without records: REFUSED, SERVFAIL."""
     return build(query, rcode, Body(), limit=limit, edes=(ede,) if ede else ())
+
+
+OUR_FAULT = Ede(EdeCode.OTHER, "a fault of the filter itself; nothing is let through meanwhile")

@@ -31,7 +31,7 @@ from schoolgate_dns.policy_view import PolicyView
 from schoolgate_dns.ports import DnsCounters, Limit, Transport
 from schoolgate_dns.query import Query, Rejection, read_query
 from schoolgate_dns.quick import QuickLookup
-from schoolgate_dns.reply import Body, Ede, EdeCode, build, record, refusal, reject, room
+from schoolgate_dns.reply import OUR_FAULT, Body, Ede, EdeCode, build, record, refusal, reject, room
 from schoolgate_dns.safe_search import alias_only, needs_twin, twin_query, with_alias
 from schoolgate_dns.sinkhole import Ruling, blocked_reply, own_reply
 from schoolgate_dns.special_names import Kind, special_name, special_reply
@@ -153,7 +153,8 @@ class Resolver:
                 return reply
             asked = reply
         limit = room(query, tcp=asker.transport is Transport.TCP)
-        return refusal(query, Rcode.SERVFAIL, limit=limit)
+        why = Ede(EdeCode.OTHER, "the policy changed again and again while upstream was asked")
+        return refusal(query, Rcode.SERVFAIL, limit=limit, ede=why)
 
     def _consider(self, query: Query, asker: Asker, asked: Query, found: Found) -> bytes | Query:
         """Answer with what upstream said; where the policy wants to know something else by now, return that."""
@@ -233,7 +234,8 @@ class Resolver:
         if query.qtype == Qtype.NULL or query.qtype in _META:
             if query.qtype == Qtype.NULL:  # nothing but tunnels asks for it
                 self._suspect(Technique.DNS_TUNNEL, ruling, asker, query.host)
-            return refusal(query, Rcode.REFUSED, limit=limit)
+            why = Ede(EdeCode.NOT_SUPPORTED, f"questions of type {query.qtype} are not answered here")
+            return refusal(query, Rcode.REFUSED, limit=limit, ede=why)
         if query.qtype != Qtype.ANY:
             return None
         # As little as can be (RFC 8482 section 4.2).
@@ -316,10 +318,11 @@ class Resolver:
         age = found.age
         if found.stale:
             denied = found.answer.rcode == Rcode.NXDOMAIN
-            edes = (
-                Ede(EdeCode.STALE_NXDOMAIN if denied else EdeCode.STALE_ANSWER, "upstream does not answer"),
-            )
+            code = EdeCode.STALE_NXDOMAIN if denied else EdeCode.STALE_ANSWER
+            edes = (Ede(code, "upstream does not answer"),)
             longest, age = min(longest, self._config.stale_ttl), 0
+        if found.answer.rebinding:
+            edes += (Ede(EdeCode.BLOCKED, "addresses inside the school were left out of this answer"),)
         return render(found.answer, query, age=age, longest=longest, limit=limit, edes=edes)
 
     def _suspect(self, technique: Technique, ruling: Ruling | None, asker: Asker, host: str) -> None:
@@ -339,7 +342,7 @@ class Resolver:
         self._recorder.fault("dns", error)
         if isinstance(query, Query):
             limit = room(query, tcp=asker.transport is Transport.TCP)
-            reply = refusal(query, Rcode.SERVFAIL, limit=limit)
+            reply = refusal(query, Rcode.SERVFAIL, limit=limit, ede=OUR_FAULT)
         else:
             ident, flags = struct.unpack_from("!HH", message)
             reply = reject(Rejection(Rcode.SERVFAIL, ident, flags, str(error)))

@@ -53,7 +53,7 @@ class Ruling:
 
 
 def lease(decision: Decision, now: datetime, config: DnsConfig) -> int:
-    """Return how many seconds an answer given `now` under a decision may live: at least 1 while time is left.
+    """Return how many whole seconds an answer given `now` under a decision may live; 0: it is for this moment only.
 
     Names that a rule, an exception or a schedule speaks of are asked again soon, so that a changed policy
     bites soon; and no answer reaches beyond `valid_until`.
@@ -62,7 +62,7 @@ def lease(decision: Decision, now: datetime, config: DnsConfig) -> int:
     if until is None:
         return config.longest_ttl if decision.reason in _SETTLED else config.policy_ttl
     left = int((until - now).total_seconds())
-    return max(1, min(config.policy_ttl, left))
+    return max(0, min(config.policy_ttl, left))
 
 
 def page_address(query: Query, config: DnsConfig, local: IPAddress) -> IPAddress | None:

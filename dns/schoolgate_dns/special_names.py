@@ -11,7 +11,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 
 from schoolgate_dns.query import Query
-from schoolgate_dns.reply import address_body, build, negative_body
+from schoolgate_dns.reply import Ede, EdeCode, address_body, build, negative_body
 from schoolgate_dns.wire import Qtype, Rcode
 from schoolgate_policy import certificate_check
 from schoolgate_policy.names import suffixes
@@ -73,6 +73,14 @@ _WPAD = Special(Kind.NXDOMAIN, "", Technique.WPAD)
 _DNSCRYPT = Special(Kind.NXDOMAIN, "", Technique.DNSCRYPT)
 
 
+_WHY = {
+    Technique.DDR: "this network names no encrypted resolver; names are looked up here",
+    Technique.DOH_CANARY: "this network filters by name; browsers are asked not to look names up elsewhere",
+    Technique.PRIVATE_RELAY: "this network filters by name; relays are not available",
+    Technique.WPAD: "this network has no proxy to be discovered",
+    Technique.DNSCRYPT: "this network has no other resolver",
+}
+
 # What the zones above end in: their last two labels, or the only one.
 _ENDS = frozenset(".".join(zone.split(".")[-2:]) for zone in _ZONES)
 
@@ -131,4 +139,5 @@ def special_reply(special: Special, query: Query, limit: int) -> bytes:
     rcode = Rcode.NXDOMAIN if below or special.kind is Kind.NXDOMAIN else Rcode.NOERROR
     # The text is ASCII without dots in labels, so a zone is as long in wire form as in text, plus two.
     zone = query.name[-(len(special.zone) + 2) :] if special.zone else b""
-    return build(query, rcode, negative_body(query, _TTL, zone), limit=limit)
+    edes = (Ede(EdeCode.BLOCKED, _WHY[special.technique]),) if special.technique is not None else ()
+    return build(query, rcode, negative_body(query, _TTL, zone), limit=limit, edes=edes)

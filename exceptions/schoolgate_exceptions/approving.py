@@ -163,7 +163,8 @@ class Approving:
         waiver = ""
         if request.state is State.RECOMMENDED:
             actor.require(*sorted(APPROVERS))
-            if request.reviewer is None or request.reviewer == actor.account:
+            reviewers = repository.reviewers(connection, request.number) | {request.reviewer}
+            if None in reviewers or actor.account in reviewers:
                 waiver = self._waiver(connection, actor)
             if request.grant is None:
                 raise NotAllowed("nothing was recommended")

@@ -85,6 +85,32 @@ class Desk:
         )
         return moved
 
+    def join(
+        self, connection: Connection, request: AccessRequest, actor: Actor, text: str, *, worrying: bool
+    ) -> AccessRequest:
+        """Keep what somebody says who asks for the same; what the officer has seen so far stays decidable."""
+        target, role = next_state(request.state, Action.JOIN, actor.roles, request.kind)
+        now = self.office.now()
+        step = Step(now, Action.JOIN, request.state, target, role, actor.account, actor.name, text)
+        repository.add_step(connection, request.number, step)
+        marked = replace(request, safeguarding=request.safeguarding or worrying)
+        if marked != request:
+            repository.mark(connection, request.number, safeguarding=True)
+        self.office.audit.add(
+            connection,
+            now,
+            actor,
+            "request.joined",
+            request.id,
+            role=role,
+            host=request.host,
+            note=text,
+            safeguarding=worrying,
+        )
+        if worrying:
+            self.tell(connection, Letter.SAFEGUARDING, (Role.DSL,), marked)
+        return marked
+
     def tell(
         self,
         connection: Connection,
@@ -110,9 +136,12 @@ class Desk:
         return tuple(Recipient(address) for address in sorted(named) if "@" in address)
 
     def tell_asker(self, connection: Connection, letter: Letter, request: AccessRequest) -> None:
-        """Write to who asked, where that is somebody with an account."""
-        if request.requester.account is not None:
-            account = self.accounts.get(connection, request.requester.account)
+        """Write to everybody who asked with an account; a question goes to the first, who alone can answer it."""
+        asked = {request.requester.account} - {None}
+        if letter is not Letter.ASKED_BACK:
+            asked |= repository.asker_accounts(connection, request.number)
+        for number in sorted(one for one in asked if one is not None):
+            account = self.accounts.get(connection, number)
             if account.closed_at is None:
                 self.outbox.post(connection, letter, recipient_of(account), request.number)
 

@@ -131,6 +131,11 @@ class Outbox:
             query = sa.select(sa.func.count()).where(_PENDING)
             return connection.execute(query).scalar_one()
 
+    def waits(self, connection: Connection, letter: Letter, **values: Any) -> bool:
+        """Whether a letter with some values has not gone out yet."""
+        query = sa.select(outbox.c["values"]).where(_PENDING, outbox.c.letter == letter)
+        return any(values.items() <= (known or {}).items() for known in connection.execute(query).scalars())
+
     def purge(self, connection: Connection, keep: timedelta) -> int:
         """Remove letters that are dealt with and older than `keep`; return how many."""
         before = self._office.now() - keep

@@ -167,7 +167,8 @@ class Retention:
 
 
 _HELD = sa.select(event_holds.c.device).where(event_holds.c.released_at.is_(None)).distinct()
-_NEEDED = sa.union(sa.select(events.c.device), sa.select(alerts.c.device), _HELD)
+_UNSEEN = sa.select(alerts.c.device).where(alerts.c.acknowledged_at.is_(None))  # somebody has still to look
+_NEEDED = sa.union(sa.select(events.c.device), _UNSEEN, _HELD)
 _BY_DEVICE = frozenset({"events", "devices", "alerts"})
 
 

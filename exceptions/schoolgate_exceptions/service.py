@@ -14,6 +14,7 @@ from schoolgate_exceptions.asking import Asking
 from schoolgate_exceptions.audit import Audit
 from schoolgate_exceptions.audit_book import AuditBook
 from schoolgate_exceptions.boxes import Boxes
+from schoolgate_exceptions.condition import Conditions
 from schoolgate_exceptions.database import Database
 from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.ending import Ending
@@ -90,6 +91,7 @@ class Service:
     switching: Switching  # states such as an incident
     policy: PolicyEditing
     overviews: Overviews
+    conditions: Conditions  # whether everything works, as far as it can be asked
     retention: Retention
     audit: AuditBook
     outbox: Outbox
@@ -127,7 +129,7 @@ def build_service(
     desk = Desk(office, accounts, outbox, tokens)
     sessions, people, publisher = Sessions(office, accounts), People(office, accounts), Publisher(desk)
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
-    numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
+    numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk, people)
     retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
     devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
     evidence = Evidence(office)
@@ -137,6 +139,9 @@ def build_service(
         FactFinder(office, evidence, retention, accounts, policy, outbox),
     )
     papers.checks = ProbeChecks(probes)
+    jobs = Jobs(
+        office, ending, publisher, outbox, letters, Reminders(desk), retention, sanctioning, policy, alerting
+    )
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -165,17 +170,7 @@ def build_service(
         audit=AuditBook(office),
         outbox=outbox,
         publisher=publisher,
-        jobs=Jobs(
-            office,
-            ending,
-            publisher,
-            outbox,
-            letters,
-            Reminders(desk),
-            retention,
-            sanctioning,
-            policy,
-            alerting,
-        ),
+        jobs=jobs,
+        conditions=Conditions(office, papers, outbox, jobs, probes),
         boxes=Boxes(office),
     )

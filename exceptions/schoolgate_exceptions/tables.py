@@ -184,6 +184,8 @@ askers = Table(
     Column("request", Integer, ForeignKey("requests.number", ondelete="CASCADE"), primary_key=True),
     Column("device", String(64), primary_key=True),
     Column("at", Instant, nullable=False),
+    account_column(),
+    Column("times", Integer, nullable=False, server_default="1"),  # how often it said something of its own
     Index("ix_askers_device", "device", "at"),
 )
 

@@ -14,7 +14,9 @@ from schoolgate_proxy.adding import with_query
 from schoolgate_proxy.blockpage import BlockResponse
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
+from schoolgate_proxy.doh_watch import Watch
 from schoolgate_proxy.guard import answer
+from schoolgate_proxy.inflating import Inflate
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.pages import Fields, Pages
 from schoolgate_proxy.ports import Counters
@@ -22,6 +24,7 @@ from schoolgate_proxy.request import Refusal, RequestHead, Target, page_of, read
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_public
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.3: content has no meaning in these
+_LOOKED_AT = 1024  # clear octets of a body: the name in a question ends long before
 _HOP_BY_HOP = ("proxy-connection", "proxy-authorization", "http2-settings")
 
 
@@ -146,20 +149,18 @@ class Requests:
         request = flow.request
         length = request.headers.get("content-length")
         if length is not None and length.isdecimal():
-            content_type = request.headers.get("content-type", "")
-            request.stream = not doh.may_hold_question(request.method, content_type, int(length))
+            if doh.may_wait(request.method, int(length)):
+                request.stream = False
+                return
         elif request.method in _WITHOUT_BODY:
             request.stream = True
-        else:
-            request.stream = doh.Watch(doh.is_question, lambda: self._stop_doh(flow, conn))
+            return
+        codings = request.headers.get("content-encoding", "")
+        request.stream = Watch(doh.question, lambda: self._stop_doh(flow, conn), codings)
 
     def body(self, flow: http.HTTPFlow, conn: Connection) -> None:
         """Judge a request whose body was waited for."""
-        if (
-            flow.response is None
-            and not flow.request.stream
-            and doh.is_question(flow.request.raw_content or b"")
-        ):
+        if flow.response is None and not flow.request.stream and _asks_dns(flow.request):
             message = "names are looked up through the school's own DNS"
             host = conn.requests[flow].decision.host if flow in conn.requests else ""
             self._refuse(flow, conn, Refusal(403, message, Technique.DOH, host))
@@ -232,7 +233,8 @@ class Requests:
             return
         length = response.headers.get("content-length", "")
         watched = doh.may_hold_answer(int(length) if length.isdecimal() else None)
-        response.stream = doh.Watch(doh.is_answer, lambda: self._stop_doh(flow, conn)) if watched else True
+        codings = response.headers.get("content-encoding", "")
+        response.stream = Watch(doh.answer, lambda: self._stop_doh(flow, conn), codings) if watched else True
 
     def _block(self, flow: http.HTTPFlow, attempt: Attempt, decision: Decision) -> None:
         self._answer(flow, self._pages.blocked(attempt, decision, _fields(flow)))
@@ -255,6 +257,14 @@ def _fields(flow: http.HTTPFlow) -> Fields:
     return Fields(
         headers.get("accept", ""), headers.get("sec-fetch-dest", ""), headers.get("accept-language", "")
     )
+
+
+def _asks_dns(request: http.Request) -> bool:
+    """Whether a body that is all there begins as a DNS question does."""
+    body = request.raw_content or b""
+    if codings := request.headers.get("content-encoding", ""):
+        body = Inflate(codings)(body, _LOOKED_AT)
+    return doh.question(body) is doh.Sight.DNS
 
 
 def _is_bare_address(decision: Decision) -> bool:

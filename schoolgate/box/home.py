@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from schoolgate.box.enrolled import CENTRE, FOLDER
 from schoolgate.centre.identity import load_key
 from schoolgate.centre.manifest import Held
 
-FOLDER = "box"
-_CENTRE, _KEY, _HELD, _TROUBLE = "centre.json", "box.pem", "held.json", "trouble.json"
+_KEY, _HELD, _TROUBLE = "box.pem", "held.json", "trouble.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Home:
     @property
     def is_enrolled(self) -> bool:
         """Whether this box is under a centre."""
-        return (self._folder / _CENTRE).is_file()
+        return (self._folder / CENTRE).is_file()
 
     def key(self) -> Ed25519PrivateKey:
         """Return the box's own key, made on first use; raises OSError and ValueError."""
@@ -68,13 +68,13 @@ class Home:
     def centre(self) -> Centre:
         """Return the centre; raises OSError and ValueError."""
         try:
-            return Centre(**json.loads((self._folder / _CENTRE).read_text()))
+            return Centre(**json.loads((self._folder / CENTRE).read_text()))
         except TypeError as error:
-            raise ValueError(f"{self._folder / _CENTRE}: damaged; enrol again") from error
+            raise ValueError(f"{self._folder / CENTRE}: damaged; enrol again") from error
 
     def keep_centre(self, centre: Centre) -> None:
         """Remember a centre; what was held from another one counts no more."""
-        self._write(_CENTRE, asdict(centre))
+        self._write(CENTRE, asdict(centre))
         (self._folder / _HELD).unlink(missing_ok=True)
 
     def held(self) -> Held:

@@ -207,7 +207,7 @@ def key(
     name: Annotated[str, typer.Argument(help="The name of the key.", metavar="NAME")],
     file: Annotated[Path, typer.Argument(help="Where to write it; BIND reads it as it is.", metavar="FILE")],
 ) -> None:
-    """Make a TSIG key up (hmac-sha256) and write it to a file that only its owner can read."""
+    """Make a TSIG key up (hmac-sha256) and write it to a file that only its owner (and root's group) can read."""
     from schoolgate.rpz.keyfile import write_key
     from schoolgate_policy.errors import InvalidHost
 

@@ -31,7 +31,7 @@ def run(
     import asyncio
 
     from schoolgate import logs
-    from schoolgate.box.home import Home
+    from schoolgate.box.enrolled import is_enrolled
     from schoolgate.preflight import unavailable
     from schoolgate.supervise import Part, Supervisor
 
@@ -43,7 +43,7 @@ def run(
     options = ["--policy", str(policy), "--state", str(read.state)]
     options += ["--settings", str(settings)] if settings else []
     commands: dict[str, tuple[str, ...]] = {name: (name,) for name in _PARTS}
-    if Home(read.state).is_enrolled:  # the portal is the centre's
+    if is_enrolled(read.state):  # the portal is the centre's
         commands = {"dns": ("dns",), "proxy": ("proxy",), "box": ("box", "serve")}
     if read.rpz.secondaries:
         commands["rpz"] = ("rpz", "serve")

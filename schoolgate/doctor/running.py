@@ -9,6 +9,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 
 from schoolgate.app import dns_config
+from schoolgate.box.enrolled import is_enrolled
 from schoolgate.box.home import Home
 from schoolgate.doctor.finding import Finding, Subject, Weight
 from schoolgate.lookup import UpstreamLookup
@@ -56,7 +57,7 @@ def health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
         yield "dns", settings.of_worker("dns", number).metrics.dns
     for number in range(1, settings.proxy.workers + 1):
         yield "proxy", settings.of_worker("proxy", number).metrics.proxy
-    if Home(settings.state).is_enrolled:  # the portal is the centre's
+    if is_enrolled(settings.state):  # the portal is the centre's
         yield "box", settings.metrics.box
     else:
         yield "portal", settings.metrics.portal
@@ -66,11 +67,11 @@ def health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
         yield "evidence", settings.metrics.firewall
 
 
-def not_ready(at: Endpoint) -> str:
-    """Return what is wrong with what should answer at a health address; empty: it is well."""
+def not_ready(at: Endpoint, seconds: float = _SECONDS) -> str:
+    """Return what is wrong with what should answer at a health address within some seconds; empty: it is well."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{at}/readyz", timeout=_SECONDS):
+        with opener.open(f"http://{at}/readyz", timeout=seconds):
             return ""
     except urllib.error.HTTPError as error:
         with error:

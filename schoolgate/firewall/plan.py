@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from schoolgate.settings import Endpoint, Settings
 from schoolgate_policy.errors import SchoolgateError
 from schoolgate_policy.model import IPNetwork, Network, Pass, Policy
 
+_NTP = 123
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}")
 
 
@@ -48,6 +49,9 @@ class Plan:
     admin: tuple[IPNetwork, ...]
     own_tcp: tuple[int, ...]  # every TCP port of ours, closed to the internet
     own_udp: tuple[int, ...]
+    secondaries: tuple[IPNetwork, ...]  # resolvers that may fetch zones, wherever they are
+    zone_ports: tuple[int, ...]  # where they fetch them; none where nobody may
+    centre_port: int | None  # where the boxes of other schools come, over the internet
     ntp: Literal["box", "allow", "refuse"]
     masquerade: bool
 
@@ -70,7 +74,10 @@ def make_plan(policy: Policy, settings: Settings) -> Plan:
         trusted=settings.firewall.trusted,
         admin=settings.firewall.admin,
         own_tcp=_own_tcp(settings),
-        own_udp=tuple(sorted({at.port for at in settings.dns.listen})),
+        own_udp=_own_udp(settings),
+        secondaries=tuple(ip_network(one.address.host) for one in settings.rpz.secondaries.values()),
+        zone_ports=tuple(sorted({at.port for at in settings.rpz.listen})) if settings.rpz.secondaries else (),
+        centre_port=_from_outside(settings.centre.listen),
         ntp=settings.firewall.ntp,
         masquerade=settings.firewall.masquerade,
     )
@@ -140,11 +147,23 @@ def _own_tcp(settings: Settings) -> tuple[int, ...]:
         *([settings.portal.listen_tls] if settings.portal.listen_tls else []),
         *(settings.of_worker("dns", number + 1).metrics.dns for number in range(settings.dns.workers)),
         *(settings.of_worker("proxy", number + 1).metrics.proxy for number in range(settings.proxy.workers)),
-        settings.metrics.portal,
-        settings.metrics.firewall,
+        *settings.rpz.listen,
+        *([settings.centre.listen] if settings.centre.listen else []),
+        *(getattr(settings.metrics, part) for part in ("portal", "firewall", "rpz", "box")),
     )
     transparent = (port for network in settings.proxy.transparent for port in settings.proxy.ports(network))
     return tuple(sorted({*(one.port for one in at), *transparent}))
+
+
+def _own_udp(settings: Settings) -> tuple[int, ...]:
+    """Return the UDP ports that are no business of the internet: names, zones, and the time if the box gives it."""
+    time = {_NTP} if settings.firewall.ntp == "box" else set()
+    return tuple(sorted({*(at.port for at in (*settings.dns.listen, *settings.rpz.listen)), *time}))
+
+
+def _from_outside(at: Endpoint | None) -> int | None:
+    """Return the port of what listens on more than loopback."""
+    return None if at is None or ip_address(at.host).is_loopback else at.port
 
 
 def _problems(policy: Policy, settings: Settings) -> Iterator[str]:
@@ -184,5 +203,19 @@ def _unserved(network: Network, settings: Settings) -> Iterator[str]:
             at = '"[::]:5353"' if version == 6 else '"0.0.0.0:5353"'
             listen = ", ".join(map(str, settings.dns.listen))
             yield f"dns.listen: {listen}: not reachable over IPv{version} from {name}; add {at}"
+    yield from _half_a_portal(network, settings)
     if not _sources(network):
         yield f"networks.{name}.addresses: only loopback, which never arrives from {settings.interfaces[name]}"
+
+
+def _half_a_portal(network: Network, settings: Settings) -> Iterator[str]:
+    """Yield a line for each listener of the portal that a network reaches by one family and not by the other."""
+    named = (("portal.listen", settings.portal.listen), ("portal.listen_tls", settings.portal.listen_tls))
+    for key, at in named:
+        host = ip_address(at.host) if at else None
+        if at is None or host is None or not host.is_unspecified or host.version == 6:
+            continue  # `[::]` takes both; one address of the box is meant for one network
+        if 6 in _versions(network):
+            yield (
+                f'{key}: {at}: not reachable over IPv6 from {network.id}; "[::]:{at.port}" takes IPv4 as well'
+            )

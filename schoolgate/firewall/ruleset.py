@@ -221,8 +221,11 @@ def _deliveries(plan: Plan) -> Iterator[str]:
     ]
     if plan.trusted:
         rules.append(f"iifname {_names(plan.trusted)} accept")
+    rules += _zones(plan)
+    rules.append(f"iifname vmap {_verdicts(plan, 'deliver')}")
+    if plan.centre_port:  # boxes prove who they are by certificates
+        rules.append(f"tcp dport {plan.centre_port} accept")
     rules += [
-        f"iifname vmap {_verdicts(plan, 'deliver')}",
         f"tcp dport {_several(plan.own_tcp)} goto refuse",
         f"udp dport {_several(plan.own_udp)} goto refuse",
     ]
@@ -230,6 +233,14 @@ def _deliveries(plan: Plan) -> Iterator[str]:
     yield from _chain("deliver", rules, "filter hook input priority filter; policy accept;", about)
     for vlan in plan.vlans:
         yield from _chain(f"deliver_{vlan.network}", _own_doors(plan, vlan))
+
+
+def _zones(plan: Plan) -> Iterator[str]:
+    """Let the resolvers that the settings name have the zones, from wherever they are."""
+    for key, version in (("ip", 4), ("ip6", 6)):
+        if plan.zone_ports and (known := _family(plan.secondaries, version)):
+            ports = _several(plan.zone_ports)
+            yield f"{key} saddr {_several(known)} meta l4proto {{ tcp, udp }} th dport {ports} accept"
 
 
 def _own_doors(plan: Plan, vlan: Vlan) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 import secrets
 from pathlib import Path
 
+from schoolgate.backup_place import share_with_folder
 from schoolgate.credentials import secret_file
 from schoolgate_dns.rpz.tsig import TsigKey
 from schoolgate_policy.errors import InvalidHost
@@ -18,6 +19,7 @@ _KEY = re.compile(
 )
 _SHORTEST = 16  # octets; half of what HMAC-SHA256 gives
 _OTHERS = 0o077
+_NOT_EVEN_OF_ROOTS = 0o037  # the group of root's file may read it, and that is all
 
 
 class BadKeyFile(ValueError):  # noqa: N818 - reads as what it is
@@ -25,7 +27,7 @@ class BadKeyFile(ValueError):  # noqa: N818 - reads as what it is
 
 
 def read_key(file: Path) -> TsigKey:
-    """Return the key in a file that nobody but its owner may read.
+    """Return the key in a file that nobody but its owner may read; of root's files, its group as well.
 
     Raises:
         BadKeyFile: it holds none, or others can read it.
@@ -34,12 +36,13 @@ def read_key(file: Path) -> TsigKey:
     path = secret_file(file)
     try:
         text = path.read_text("ascii")
-        mode = path.stat().st_mode
+        known = path.stat()
     except OSError as error:
         raise BadKeyFile(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError:
         raise BadKeyFile(f"{file}: holds no key as `schoolgate rpz key` and `tsig-keygen` write it") from None
-    if path == file and mode & _OTHERS:  # systemd guards its copies by itself
+    closed = _OTHERS if known.st_uid else _NOT_EVEN_OF_ROOTS
+    if path == file and known.st_mode & closed:  # systemd guards its copies by itself
         raise BadKeyFile(f"{file}: others can read it; chmod 600")
     found = _KEY.fullmatch(text)
     if found is None:
@@ -57,7 +60,7 @@ def read_key(file: Path) -> TsigKey:
 
 
 def write_key(file: Path, name: str) -> None:
-    """Make a key up and write it for its owner alone.
+    """Make a key up and write it for its owner alone; root's, for the group of its folder as well.
 
     Raises:
         OSError: the file is there already, or cannot be written.
@@ -67,3 +70,4 @@ def write_key(file: Path, name: str) -> None:
     text = f'key "{canonical_host(name)}" {{\n\talgorithm hmac-sha256;\n\tsecret "{secret}";\n}};\n'
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
         stream.write(text)
+    share_with_folder(file)

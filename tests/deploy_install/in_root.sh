@@ -58,7 +58,28 @@ printf '# a line of the officer\n' >>/etc/schoolgate/policy/policy.yaml
 cp -R "$source" /tmp/newer && echo '# newer' >>/tmp/newer/schoolgate/__init__.py
 step upgrade /tmp/newer/deploy/install.sh
 step releases sh -c 'ls /opt/schoolgate/releases | wc -l; readlink /opt/schoolgate/current; tail -1 /etc/schoolgate/policy/policy.yaml; tail -1 /opt/schoolgate/current/lib/python3*/site-packages/schoolgate/__init__.py'
-step uninstall alone /tmp/newer/deploy/install.sh --uninstall
-step left sh -c 'ls -d /etc/schoolgate/policy/policy.yaml /var/lib/schoolgate/ca/root.key; find /etc/systemd /usr/local/bin /opt/schoolgate /etc/sysctl.d -name "*schoolgate*" ! -path /opt/schoolgate'
+# A box that is lost with all it had: installed anew, and put back from what was kept elsewhere.
+mkdir -m 700 /root/kept && echo 'correct horse battery staple' >/root/kept/passphrase
+(umask 027 && echo 'open sesame' >/etc/schoolgate/secrets/mail-password && chgrp schoolgate /etc/schoolgate/secrets/mail-password)
+printf '\n[mail]\nhost = "smtp.school.example"\nsender = "filter@school.example"\npassword_file = "/etc/schoolgate/secrets/mail-password"\n[rpz.secondaries.trust]\naddress = "10.1.0.53"\nkey = "/etc/schoolgate/secrets/trust.key"\n' >>/etc/schoolgate/schoolgate.toml
+step rpz_key schoolgate rpz key trust /etc/schoolgate/secrets/trust.key
+step rpz_config schoolgate rpz config bind pupils --for trust
+step ca_offline schoolgate ca offline /root/kept/root.key --passphrase-file /root/kept/passphrase
+step ca_online schoolgate ca online /root/kept/root.key --passphrase-file /root/kept/passphrase
+step full_backup schoolgate backup /root/kept/save.tar.gz --passphrase-file /root/kept/passphrase
+sum() { find /etc/schoolgate/secrets /etc/schoolgate/schoolgate.toml /etc/schoolgate/policy/policy.yaml /var/lib/schoolgate/ca /var/lib/schoolgate/portal.key ! -name '.*' ! -name '*.before-*' -printf '%m %u:%g %p ' \( -type f -exec sha256sum {} \; -o -printf '\n' \) | sort -k 3; }
+step before_the_loss sum
+rm -rf /etc/schoolgate /var/lib/schoolgate
+step anew /tmp/newer/deploy/install.sh
+step restore schoolgate restore /root/kept/save.tar.gz --passphrase-file /root/kept/passphrase --force
+step after_the_loss sum
+step roots find /var/lib/schoolgate /etc/schoolgate/policy -user root
+step restored_works sh -c 'schoolgate policy check && schoolgate ca show && schoolgate audit verify'
+mkdir -p /etc/systemd/system/schoolgate.target.wants
+for unit in rpz box; do systemctl enable --quiet schoolgate-$unit.service; done
+step uninstall alone sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward && echo 1 >/proc/sys/net/ipv6/conf/all/forwarding &&
+    nft -f /etc/schoolgate/closed.nft && /tmp/newer/deploy/install.sh --uninstall && nft list tables &&
+    cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding | tr "\n" " "'
+step left sh -c 'ls -d /etc/schoolgate/policy/policy.yaml /var/lib/schoolgate/ca/root.key; find /etc/systemd /usr/local/bin /opt/schoolgate /etc/sysctl.d /etc/chrony -name "*schoolgate*" ! -path /opt/schoolgate'
 step again "$source/deploy/install.sh"
 step again_check schoolgate ca show

@@ -84,9 +84,9 @@ def test_a_cookie_of_ours_proves_the_address(make_rig, dns):
     assert not any(reply[2] & 2 for reply in replies)
 
 
-def stranger(rig, address: str, transport=Transport.UDP) -> DNSRecord:
+def stranger(rig, make_query, address: str, transport=Transport.UDP) -> DNSRecord:
     """Ask as an address that cannot be had on loopback."""
-    query = bytes(DNSRecord.question("localhost").pack())
+    query = bytes(make_query("localhost"))
 
     async def ask() -> bytes:
         outcome = rig.server._resolver.handle(query, Asker(address, ip_address("127.0.0.1"), transport))
@@ -97,30 +97,32 @@ def stranger(rig, address: str, transport=Transport.UDP) -> DNSRecord:
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "10.99.0.1", "2001:db8::1"])
 @pytest.mark.parametrize("transport", list(Transport))
-def test_only_configured_networks_are_answered(rig, address, transport):
-    """An address in no network of the policy is REFUSED: the box is no open resolver."""
-    assert stranger(rig, address, transport).header.rcode == 5
+def test_only_configured_networks_are_answered(rig, dns, address, transport):
+    """An address in no network of the policy is REFUSED and told why: the box is no open resolver."""
+    reply = stranger(rig, dns.query, address, transport)
+    assert reply.header.rcode == 5
+    assert dns.edes(reply) == [(18, "only the networks of the school are answered")]
     assert rig.counters.seen["limited", "unknown_client"] == 1
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
-def test_this_machine_is_answered(rig, address):
+def test_this_machine_is_answered(rig, dns, address):
     """Loopback never arrives from outside."""
-    assert stranger(rig, address).header.rcode == 0
+    assert stranger(rig, dns.query, address).header.rcode == 0
 
 
-def test_unknown_clients_can_be_answered(make_rig):
+def test_unknown_clients_can_be_answered(make_rig, dns):
     """The setting lets the rules of `unknown_clients` decide."""
-    assert stranger(make_rig(answer_unknown=True), "192.0.2.1").header.rcode == 0
+    assert stranger(make_rig(answer_unknown=True), dns.query, "192.0.2.1").header.rcode == 0
 
 
-def test_a_network_added_by_a_reload_is_answered(rig):
+def test_a_network_added_by_a_reload_is_answered(rig, dns):
     """Who is known is asked of the policy in force."""
-    assert stranger(rig, "192.0.2.1").header.rcode == 5
+    assert stranger(rig, dns.query, "192.0.2.1").header.rcode == 5
     old = rig.engine
     rig.engine = type(old)()
     rig.engine.identify = lambda address: type(old.identify(address))(network="staff", known=True)
-    assert stranger(rig, "192.0.2.1").header.rcode == 0
+    assert stranger(rig, dns.query, "192.0.2.1").header.rcode == 0
 
 
 def forever(rig) -> None:

@@ -281,6 +281,45 @@ class TestRfc8914:
         school.upstream.script = lambda request, _: raw_reply(request, rcode=2, opt=own)
         assert "EDE: 6 (DNSSEC Bogus): (bogus)" in dns.run(school, "dig", "c.example")
 
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["use-application-dns.net"], r"EDE: 15 .*filters by name"),
+            (["mask.icloud.com"], r"EDE: 15 .*relays are not available"),
+            (["wpad.school.example"], r"EDE: 15 .*no proxy to be discovered"),
+            (["2.dnscrypt-cert.example.org", "TXT"], r"EDE: 15 .*no other resolver"),
+            (["_dns.resolver.arpa", "SVCB"], r"EDE: 15 .*no encrypted resolver"),
+            (["x.example", "NULL"], r"EDE: 21 .*type 10 are not answered"),
+            (["x.example", "TYPE200"], r"EDE: 21 .*type 200 are not answered"),
+        ],
+    )
+    def test_d_rfc8914_every_refusal(self, school, dns, arguments, said):
+        """Whatever is answered differently from the internet, or refused, says why."""
+        assert re.search(said, dns.run(school, "dig", *arguments))
+
+    def test_d_rfc8914_addresses_left_out(self, school, dns):
+        """An answer without its private addresses says so; nothing else in it changes."""
+        school.upstream.add(
+            "rb.example", "A", "rb.example. 300 A 10.20.0.1", "rb.example. 300 A 198.51.100.7"
+        )
+        printed = dns.run(school, "dig", "rb.example")
+        assert re.search(r"EDE: 15 .*addresses inside the school were left out", printed)
+        assert "198.51.100.7" in printed
+        assert "10.20.0.1" not in printed
+
+    def test_d_rfc8914_floods(self, make_rig, dns):
+        """Who asks too much over TCP is told so."""
+        rig = make_rig(queries_per_second=1)
+        rig.upstream.add("x.example", "A", "x.example. 300 A 198.51.100.7")
+        replies = [DNSRecord.parse(one) for one in rig.tcp(*[dns.query("x.example")] * 40)]
+        assert (18, "too many questions in a second") in [one for reply in replies for one in dns.edes(reply)]
+
+    def test_d_rfc8914_a_fault_of_ours(self, rig, dns):
+        """SERVFAIL for a fault of the filter says that it is the filter's."""
+        rig.engine.broken = True
+        ((code, text),) = dns.edes(rig.ask("x.example"))
+        assert (code, text[:26]) == (0, "a fault of the filter itse")
+
 
 def test_d_structured_error(school, dns):
     """Asked for, the text is JSON with the school's contact, and there is no forged address."""

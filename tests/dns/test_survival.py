@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 
 import pytest
@@ -143,10 +143,14 @@ def test_a_crowd_of_idle_connections_keeps_nobody_out(make_rig, crowd, dns):
 
 
 def test_tens_of_thousands_of_idle_connections(make_rig, crowd, dns):
-    """With the cap raised all are held, as many as this machine allows up to 30,000, and questions are answered."""
+    """With the cap raised 30,000 are held (fewer where this machine allows no more), and questions are answered."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 32_000
+    with suppress(ValueError, OSError):  # only root may raise the hard limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+        hard = max(hard, wanted)
     count = min(30_000, hard - 2_000)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, wanted), hard))
     try:
         rig = make_rig(tcp_connections=count + 100, tcp_per_client=1_000, tcp_idle=120.0)
         rig.engine.block("facebook.com")

@@ -124,7 +124,10 @@ def test_two_deliver_at_once(posting, postman):
     other = posting.build()
     with ThreadPoolExecutor(2) as pool:
         done = list(
-            pool.map(lambda s: s.outbox.deliver(Letters(s.approving._desk).render), (posting.service, other))
+            pool.map(
+                lambda s: s.outbox.deliver(Letters(s.approving._desk, s.people).render),
+                (posting.service, other),
+            )
         )
     other.close()
     assert sum(done) == len(postman.letters) == 1

@@ -55,8 +55,9 @@ def test_an_alert_is_seen_to(busy: LivePortal) -> None:
     number = next(
         one.number for one in busy.school.service.alerting.listed(lead_of(busy)) if not one.is_staff
     )
-    page = lead.submit("/attempts", number=number)
+    page = lead.submit("/attempts", number=number, note="spoken with the class teacher")
     assert "Nobody else will be told" in page.text
+    assert "spoken with the class teacher" in page.text
     assert "Somebody should look at this" not in page.text
 
 
@@ -75,6 +76,11 @@ def test_a_device_is_shown_for_a_reason(busy: LivePortal) -> None:
         lead.post(f"/attempts/{device(busy.school, STAFF)}", page="/attempts", reason="curious").status_code
         == 403
     )
+    staff = f"/attempts/{device(busy.school, STAFF)}"
+    head = busy.signed_in("head@school.example", Role.HEAD)
+    assert head.post(staff, page="/attempts", reason="a case of staff", do="hold").status_code == 200
+    assert lead.post(staff, page="/attempts", reason="let it go", do="release").status_code == 403
+    assert "held for a case" in head.post(staff, page="/attempts", reason="a case of staff").text
     assert lead.post("/attempts/0000", page="/attempts", reason="curious").status_code == 404
     with busy.school.service.office.read() as connection:
         entries = list(busy.school.service.office.audit.entries(connection, subject=device(busy.school)))

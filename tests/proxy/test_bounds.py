@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -152,6 +153,25 @@ class Two:
             for event in self.events():
                 if isinstance(event, h2.events.ResponseReceived) and event.stream_id == stream:
                     return int(dict(event.headers)[":status"])
+
+
+def test_the_origin_outlives_clients_that_vanish(flood: Flood, tmp_path: Path) -> None:
+    """The origin of these tests goes on when a fast reader of its endless stream is gone with a reset."""
+    flood.roots(tmp_path / "origin.pem")
+    context = ssl.create_default_context(cafile=str(tmp_path / "origin.pem"))
+    context.set_alpn_protocols(["http/1.1"])
+    for number in range(12):
+        with (
+            socket.create_connection(("127.0.0.1", flood.port), timeout=20) as made,
+            context.wrap_socket(made, server_hostname="one.example") as connection,
+        ):
+            connection.sendall(b"GET /endless HTTP/1.1\r\nHost: one.example\r\n\r\n")
+            with socket.socket(fileno=connection.detach()) as raw:
+                raw.settimeout(20)
+                until = time.monotonic() + 0.05 + number * 0.003
+                while time.monotonic() < until:
+                    raw.recv(1 << 20)
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def test_many_opened_requests_leave_nothing(box: Box) -> None:

@@ -1,6 +1,7 @@
 """`schoolgate backup` and `restore`: everything comes back, nothing is overwritten by accident, no key lies about."""
 
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -19,6 +20,7 @@ from running import PUPIL, ROOT, Running, schoolgate
 from schoolgate.demo.internet import Internet
 
 PASSPHRASE = "correct horse battery staple\n"
+SERVICE = 1234  # some user that is not root
 
 
 @pytest.fixture
@@ -174,6 +176,107 @@ def test_nothing_is_overwritten_unless_it_is_wanted(box: Path, tmp_path: Path) -
         if (box / path).is_dir()
     )
     assert (box / "state/sanctions.json").read_text() == '{"sanctions": []}\n'
+
+
+SETTINGS = """\
+[mail]
+host = "smtp.school.example"
+sender = "filter@school.example"
+password_file = "secrets/mail-password"
+[sso]
+issuer = "https://accounts.example"
+client_id = "one"
+secret_file = "secrets/sso"
+domain = "school.example"
+[dns]
+cookie_secret = "state/cookies"
+[portal]
+url = "http://filter.school.example"
+[rpz.secondaries.trust]
+address = "10.1.0.53"
+key = "secrets/trust.key"
+"""
+
+
+@pytest.fixture
+def secrets(box: Path) -> dict[str, bytes]:
+    """Passwords and keys that the settings of the box name, one of them in its state folder."""
+    (box / "secrets").mkdir()
+    (box / "secrets/mail-password").write_text("open sesame, the mail\n")
+    (box / "secrets/sso").write_text("open sesame, the accounts\n")
+    (box / "state/cookies").write_text("00112233445566778899aabbccddeeff\n")
+    assert schoolgate("rpz", "key", "trust", "secrets/trust.key", cwd=box).returncode == 0
+    (box / "schoolgate.toml").write_text(SETTINGS)
+    names = ("secrets/mail-password", "secrets/sso", "secrets/trust.key", "state/cookies")
+    return {name: (box / name).read_bytes() for name in names}
+
+
+def test_secrets_that_settings_name_come_back(box: Path, tmp_path: Path, secrets: dict[str, bytes]) -> None:
+    """Passwords of mail and sign-in, TSIG keys and the cookie secret are in it sealed, and nowhere in clear."""
+    made = schoolgate("backup", "../save.tar.gz", "--passphrase-file", "../passphrase", cwd=box)
+    assert made.returncode == 0, made.stderr
+    assert schoolgate("backup", "../bare.tar.gz", cwd=box).returncode == 0
+    for name in ("save", "bare"):
+        with tarfile.open(tmp_path / f"{name}.tar.gz") as tar:
+            held = b"".join(tar.extractfile(member).read() for member in tar)
+        assert not any(secret.strip() in held for secret in secrets.values())
+    other = tmp_path / "other"
+    other.mkdir()
+    done = schoolgate("restore", "../save.tar.gz", "--passphrase-file", "../passphrase",
+                      "--settings", "schoolgate.toml", cwd=other)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {name: (other / name).read_bytes() for name in secrets} == secrets
+    assert all(stat.S_IMODE((other / name).stat().st_mode) == 0o600 for name in secrets)
+
+
+def test_a_secret_is_not_overwritten_unless_it_is_wanted(
+    box: Path, tmp_path: Path, secrets: dict[str, bytes]
+) -> None:
+    """A password that is there already is kept beside, and only with --force."""
+    words = ("../save.tar.gz", "--passphrase-file", "../passphrase")
+    assert schoolgate("backup", *words, cwd=box).returncode == 0
+    (box / "secrets/sso").write_text("another by now\n")
+    (box / "secrets/sso").chmod(0o640)
+    assert schoolgate("restore", *words, cwd=box).returncode == 2
+    assert (box / "secrets/sso").read_text() == "another by now\n"
+    done = schoolgate("restore", *words, "--force", cwd=box)
+    assert done.returncode == 0, done.stderr
+    assert (box / "secrets/sso").read_bytes() == secrets["secrets/sso"]
+    (aside,) = (box / "secrets").glob("sso.before-*")
+    assert aside.read_text() == "another by now\n"
+    assert stat.S_IMODE((box / "secrets/sso").stat().st_mode) == 0o640
+
+
+def test_root_leaves_nothing_that_only_root_can_read(
+    box: Path, tmp_path: Path, secrets: dict[str, bytes]
+) -> None:
+    """Restored by root, files belong to whom their places belong to: state and policy to the service, secrets to its group."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    words = ("../save.tar.gz", "--passphrase-file", "../passphrase")
+    assert schoolgate("backup", *words, cwd=box).returncode == 0
+    other = tmp_path / "other"
+    for name, group in (("", 0), ("state", SERVICE), ("policy", SERVICE), ("secrets", SERVICE)):
+        (other / name).mkdir()
+        os.chown(other / name, 0 if name in {"", "secrets"} else SERVICE, group)
+    (other / "schoolgate.toml").write_text('[dns]\nlisten = ["127.0.0.1:5998"]\n')
+    os.chown(other / "schoolgate.toml", 0, SERVICE)
+    (other / "schoolgate.toml").chmod(0o640)
+    done = schoolgate("restore", *words, "--policy", "policy/policy.yaml", "--settings", "schoolgate.toml",
+                      "--force", cwd=other)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (other / "schoolgate.toml").read_text() == SETTINGS
+    found = {
+        path.relative_to(other).as_posix(): (path.stat().st_uid, path.stat().st_gid)
+        for path in other.rglob("*")
+    }
+    assert set(found) >= {"state/ca/root.key", "state/portal.db", "state/cookies", "policy/policy.yaml"}
+    ours = {name for name in found if name.startswith(("state", "policy"))}
+    assert {found[name] for name in ours} == {(SERVICE, SERVICE)}
+    assert {found[name] for name in found if name not in ours} == {(0, SERVICE)}
+    assert stat.S_IMODE((other / "schoolgate.toml").stat().st_mode) == 0o640
+    assert stat.S_IMODE((other / "secrets/trust.key").stat().st_mode) == 0o640
+    assert stat.S_IMODE((other / "state/ca/root.key").stat().st_mode) == 0o600
 
 
 def _damaged(save: Path, how: str) -> None:

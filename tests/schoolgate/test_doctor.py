@@ -367,7 +367,7 @@ def test_a_firewall_that_is_not_loaded_is_found(box: Path) -> None:
         pytest.skip("nft is not installed")
     settings = box / "schoolgate.toml"
     settings.write_text(
-        '[dns]\nlisten = ["0.0.0.0:5353", "[::]:5353"]\n[portal]\nlisten = "0.0.0.0:8000"\nurl = "http://10.20.0.1:8000"\n'
+        '[dns]\nlisten = ["0.0.0.0:5353", "[::]:5353"]\n[portal]\nlisten = "[::]:8000"\nurl = "http://10.20.0.1:8000"\n'
         "[proxy]\ntransparent = {staff = 8410, pupils = 8420, guests = 8430}\n"
         '[interfaces]\nstaff = "v10"\npupils = "v20"\nguests = "v30"\nwan = "w0"\n'
     )

@@ -79,7 +79,7 @@ def test_several_workers_each_have_their_clients(tmp_path):
     doors = rules(ruleset, "deliver_pupils")
     assert doors[0] == "ct status dnat tcp dport { 5353, 8000, 8420, 8421, 8422 } accept"
     assert (
-        "8410, 8411, 8412, 8420, 8421, 8422, 8430, 8431, 8432, 9153, 9154, 9155, 9156, 9164, 9174"
+        "8410, 8411, 8412, 8420, 8421, 8422, 8430, 8431, 8432, 9153, 9154, 9155, 9156, 9157, 9158, 9164, 9174"
         in doors[-2]
     )
 
@@ -109,7 +109,7 @@ def test_the_box_is_closed_but_for_what_was_redirected(tmp_path):
     """The ports of the parts are reached through the firewall's own redirect only."""
     doors = rules(render(make_plan(policy(tmp_path), settings())), "deliver_guests")
     assert doors[0] == "ct status dnat tcp dport { 5353, 8000, 8430 } accept"
-    assert doors[-2].startswith("tcp dport { 5353, 8000, 8080, 8410, 8420, 8430, 9153, 9154, 9155")
+    assert doors[-2].startswith("tcp dport { 5353, 5354, 8000, 8080, 8410, 8420, 8430, 9153, 9154, 9155")
     assert doors[-2].endswith("goto refuse_proxy_direct")
     assert not any("9153" in rule for rule in doors[:-2])
 
@@ -118,7 +118,7 @@ def test_what_people_are_told_of_is_open(tmp_path):
     """An explicit proxy on a reachable address, and a portal whose address names its port, take connections."""
     box = settings(
         proxy={**BOX["proxy"], "explicit": "10.10.0.1:3128"},
-        portal={"listen": "0.0.0.0:8000", "url": "http://filter.school.example:8000"},
+        portal={"listen": "[::]:8000", "url": "http://filter.school.example:8000"},
         firewall={"admin": ["10.10.0.20/32"], "trusted": ["mgmt0"]},
     )
     ruleset = render(make_plan(policy(tmp_path), box))
@@ -126,6 +126,90 @@ def test_what_people_are_told_of_is_open(tmp_path):
     assert "tcp dport { 8000 } accept" in rules(ruleset, "deliver_pupils")
     assert "ip saddr { 10.10.0.20/32 } tcp dport 22 accept" in rules(ruleset, "deliver_staff")
     assert 'iifname { "mgmt0" } accept' in rules(ruleset, "forward")
+
+
+def test_zones_are_for_who_is_named(tmp_path):
+    """Resolvers in [rpz.secondaries] reach the zones' port from anywhere; devices and the internet do not, over TCP nor UDP."""
+    trust = {"address": "10.10.0.53", "unsigned": True}
+    far = {"address": "2a00:99::53", "unsigned": True}
+    box = settings(rpz={"listen": ["[::]:5354"], "secondaries": {"trust": trust, "far": far}})
+    ruleset = render(make_plan(policy(tmp_path), box))
+    deliver = rules(ruleset, "deliver")
+    allowed = [
+        "ip saddr { 10.10.0.53/32 } meta l4proto { tcp, udp } th dport { 5354 } accept",
+        "ip6 saddr { 2a00:99::53/128 } meta l4proto { tcp, udp } th dport { 5354 } accept",
+    ]
+    first = deliver.index(allowed[0])
+    assert deliver[first : first + 2] == allowed
+    assert deliver[first + 2].startswith("iifname vmap")
+    assert deliver[-2].startswith("tcp dport { 5353, 5354, 8000")
+    assert deliver[-1] == "udp dport { 123, 5353, 5354 } goto refuse"
+    assert not any(
+        "saddr" in rule for rule in rules(render(make_plan(policy(tmp_path), settings())), "deliver")
+    )
+
+
+def test_a_centre_is_for_boxes_outside(tmp_path):
+    """What the boxes of other schools call is reached from outside, and from no filtered network; on loopback by nobody."""
+    ruleset = render(make_plan(policy(tmp_path), settings(centre={"listen": "[::]:8443"})))
+    deliver = rules(ruleset, "deliver")
+    assert deliver.index("tcp dport 8443 accept") > next(
+        number for number, rule in enumerate(deliver) if rule.startswith("iifname vmap")
+    )
+    assert "8443" in rules(ruleset, "deliver_pupils")[-2]
+    assert "8443 accept" not in "".join(rules(ruleset, "deliver_pupils"))
+    closed = rules(
+        render(make_plan(policy(tmp_path), settings(centre={"listen": "127.0.0.1:8443"}))), "deliver"
+    )
+    assert not any("8443 accept" in rule for rule in closed)
+
+
+@pytest.mark.parametrize(
+    ("ntp", "captured", "door", "through"),
+    [("box", True, True, False), ("allow", False, False, True), ("refuse", False, False, False)],
+)
+def test_the_time(tmp_path, ntp, captured, door, through):
+    """`box`: whoever is asked, the box answers, and nobody outside; `allow`: plain questions go out; `refuse`: none."""
+    ruleset = render(make_plan(policy(tmp_path), settings(firewall={"ntp": ntp})))
+    assert ("udp dport 123 redirect to :123" in rules(ruleset, "capture_pupils")) is captured
+    assert ("udp dport 123 accept" in rules(ruleset, "deliver_pupils")) is door
+    assert (
+        'oifname "wan0" udp dport 123 udp length 56' in "".join(rules(ruleset, "forward_pupils"))
+    ) is through
+    assert ("123" in rules(ruleset, "deliver")[-1].replace("5353", "")) is door
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"firewall": {"ntp": "allow"}},
+        {"firewall": {"ntp": "refuse", "masquerade": False}},
+        {"firewall": {"trusted": ["mgmt0", "mgmt1"], "admin": ["10.10.0.20/32", "fd00:10::20/128"]}},
+        {
+            "portal": {
+                "listen": "[::]:8000",
+                "listen_tls": "[::]:8443",
+                "url": "https://filter.school.example",
+            }
+        },
+        {"proxy": {**BOX["proxy"], "explicit": "10.10.0.1:3128", "workers": 2}},
+        {"rpz": {"listen": ["[::]:5354"], "secondaries": {"one": {"address": "10.10.0.53", "unsigned": True}}}},
+        {"centre": {"listen": "[::]:8444"}},
+    ],
+    ids=["plain", "ntp", "refuse", "trusted", "tls", "explicit", "rpz", "centre"],
+)  # fmt: skip
+def test_nft_takes_every_variant(tmp_path, changes):
+    """Whatever the settings say, `nft --check` has nothing to say about what comes of it."""
+    if shutil.which("nft") is None:
+        pytest.skip("nft is not installed")
+    ruleset = render(make_plan(policy(tmp_path, PASSES), settings(**changes)))
+    done = subprocess.run(
+        ["unshare", "--net", "nft", "--check", "-f", "-"], input=ruleset, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if "not permitted" in done.stderr:
+        pytest.skip("the firewall may not be looked at here")
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +221,7 @@ def test_what_people_are_told_of_is_open(tmp_path):
         ({"interfaces": {"staff": 'x"; }'}}, "is no name of an interface"),
         ({"proxy": {"transparent": {"staff": 8410, "pupils": 8420}}}, "proxy.transparent.guests: no port"),
         ({"dns": {"listen": ["127.0.0.1:5353"]}}, "dns.listen: 127.0.0.1:5353: not reachable over IPv4 from staff"),
+        ({"portal": {"listen": "0.0.0.0:8000"}}, 'portal.listen: 0.0.0.0:8000: not reachable over IPv6 from staff; "[::]:8000" takes'),
         ({"dns": {"listen": ["0.0.0.0:5353"]}}, 'not reachable over IPv6 from staff; add "[::]:5353"'),
     ],
 )  # fmt: skip

@@ -68,7 +68,7 @@ def test_a_key_is_made_for_its_owner_alone(folder):
 @pytest.mark.parametrize(
     ("mode", "text", "says"),
     [
-        (0o640, KEY, "others can read it; chmod 600"),
+        (0o644, KEY, "others can read it; chmod 600"),
         (0o600, "secret", "holds no key"),
         (0o600, KEY.replace("sha256", "md5"), "`hmac-md5` is not accepted"),
         (0o600, KEY.replace(SECRET, "c2hvcnQ="), "at least 16 are needed"),

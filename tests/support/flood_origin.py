@@ -100,6 +100,8 @@ class Flood:
                     writer.write(PIECE)
                     self.sent += len(PIECE)
                     await writer.drain()
+                    # Over TLS `drain` does not wait where nothing is paused, not even for news of a lost connection.
+                    await asyncio.sleep(0)
             if path == "/ws":
                 writer.write(
                     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"

@@ -80,6 +80,7 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "explain", "/explain?url=instagram.com&from=pupils"
     yield "more", "/more"
     yield "services", "/services"
+    yield "lists", "/lists"
     yield "register", "/register"
     yield "sanctions", "/sanctions"
     yield "states", "/states"

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import trustme
+from boxes import WELL, ToldBox
 from live_portal import LivePortal
 from policies import HEAD
 from school import RULES, School
@@ -14,6 +15,7 @@ from schoolgate_exceptions.database import Database, sqlite_url
 from schoolgate_exceptions.kinds import Kind, Purpose
 from schoolgate_exceptions.lessons import Caps
 from schoolgate_exceptions.model import Ask, OfficialUse
+from schoolgate_exceptions.papers.box import FirewallState
 from schoolgate_exceptions.roles import Actor, Role
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.event import Event, Fault, Sighting, Visit
@@ -24,6 +26,11 @@ states:
     about: Only the school's official channels speak; everything else is shut until it is over.
     rules:
       - {block: everything, for: [guests], reason: There is an incident}
+"""
+_LISTS = """
+lists:
+  adverts: {file: adverts.txt, format: hosts, licence: CC-BY-4.0}
+  gambling: {url: "https://lists.example.org/gambling.txt", refresh: 6 hours, licence: MIT}
 """
 OFFICER, HEADTEACHER = "sam.okafor@school.example", "ruth.evans@school.example"
 TEACHER, LEAD = "alex.reid@school.example", "dina.shah@school.example"
@@ -51,8 +58,9 @@ def write_policy(folder: Path) -> None:
         "bank_holidays: england}",
         "bank_holidays: england, contacts: {e_safety_officer: esafety@school.example, headteacher: head@school.example}}",
     )
-    (folder / "policy.yaml").write_text(head + RULES + _STATES)
+    (folder / "policy.yaml").write_text(head + RULES + _STATES + _LISTS)
     (folder / "locked.txt").write_text("locked.example\n")
+    (folder / "adverts.txt").write_text("".join(f"0.0.0.0 ad{n}.example\n" for n in range(2_400)))
     (folder / "state").mkdir(exist_ok=True)
     trustme.CA().cert_pem.write_to_path(str(folder / "state" / "ca.pem"))
 
@@ -66,6 +74,9 @@ def open_showcase(folder: Path) -> Showcase:
     database.close()
     school = School(folder, url)
     school.clock.at -= timedelta(days=4)
+    school.service.papers.box = ToldBox(
+        names=(*WELL, "evidence"), wall=FirewallState(loaded=True, refused=12)
+    )
     portal = LivePortal(school)
     accounts = {
         "officer": portal.account(OFFICER, Role.OFFICER, Role.TECHNICIAN),

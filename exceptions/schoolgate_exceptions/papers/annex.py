@@ -191,7 +191,10 @@ def _proof(one: Purged, zone: ZoneInfo) -> Item:
 def _periods(policy: Policy, limits: Limits) -> Mapping[str, str]:
     privacy, say = policy.privacy, saying.period
     return {
-        "events": say(privacy.keep_events),
+        "events": f"{say(privacy.keep_events)}; longer where the device is held for a case",
+        "addresses": f"{say(privacy.keep_events)} after it was last seen; longer while nobody has looked at an alert of it,"
+        " or where it is held for a case",
+        "alerts": f"{say(privacy.keep_requests)} after it was raised; longer where the device is held for a case",
         "counts": say(privacy.keep_counts),
         "requests": f"{say(privacy.keep_requests)} after the last change; longer where it is held for a case",
         "audit": say(privacy.keep_audit),

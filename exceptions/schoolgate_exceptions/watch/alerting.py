@@ -102,7 +102,9 @@ class Alerting:
             return False  # it is under supervision already
         with self._office.write() as connection:
             here = sa.and_(alerts.c.device == reached.device, alerts.c.ended_at.is_(None))
-            connection.execute(alerts.update().where(here).values(supervised=True))
+            marked = alerts.update().where(here).values(supervised=True).returning(alerts.c.number)
+            for number in list(connection.execute(marked).scalars()):
+                self._tell_supervised(connection, number)
         return True
 
     def listed(self, actor: Actor, *, open_only: bool = False, most: int = 100) -> list[Alert]:
@@ -163,6 +165,15 @@ class Alerting:
                 here = alerts.update().where(alerts.c.number == one.number)
                 connection.execute(here.values(escalated_at=now))
         return told
+
+    def _tell_supervised(self, connection: Connection, number: int) -> None:
+        """Tell those who know of an alert that its device is restricted; a letter not sent yet says so itself."""
+        found = self.get(connection, number)
+        if found.acknowledged_at is None and self._desk.outbox.waits(connection, Letter.ALERT, alert=number):
+            return
+        steps = self._steps(connection, is_staff=found.is_staff)
+        for step in steps[: 1 if found.escalated_at is None else 2]:
+            self._post(connection, Letter.SUPERVISED, step, number)
 
     def _steps(self, connection: Connection, *, is_staff: bool) -> list[tuple[Recipient, ...]]:
         """Return who is told first, who then, and so on: nobody twice, and no step without anybody."""

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Connection
 
 from schoolgate_exceptions.errors import NotFound
-from schoolgate_exceptions.event_tables import event_devices, event_holds
+from schoolgate_exceptions.event_tables import alerts, event_devices, event_holds, events
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.plain_text import words
 from schoolgate_exceptions.roles import Actor, Role
@@ -155,25 +155,50 @@ class Devices:
         return SEES_STAFF if known is not None and known.people is People.STAFF else SEES_PUPILS
 
     def hold(self, actor: Actor, device: str, reason: str) -> int:
-        """Keep everything of a device from being purged, for a case; return the hold's number."""
-        actor.require(*SEES_PUPILS)
+        """Keep everything of a device from being purged, for a case; return the hold's number.
+
+        Raises:
+            NotAllowed: somebody may not see this device.
+            InvalidInput: there is no reason.
+            NotFound: nothing of it is kept.
+
+        """
         why = words("reason", reason, 300, least=3)
         with self._office.write() as connection:
+            role = self._check(connection, actor, device)
             now = self._office.now()
             values = {"device": device, "reason": why, "made_at": now, "made_by": actor.account}
             made = connection.execute(event_holds.insert().values(values).returning(event_holds.c.number))
-            self._office.audit.add(connection, now, actor, "device.held", device, reason=why)
+            self._office.audit.add(connection, now, actor, "device.held", device, role=role, reason=why)
             return int(made.scalar_one())
 
     def release(self, actor: Actor, device: str, reason: str) -> None:
-        """End the holds on a device."""
-        actor.require(*SEES_PUPILS)
+        """End the holds on a device.
+
+        Raises:
+            NotAllowed: somebody may not see this device.
+            InvalidInput: there is no reason.
+            NotFound: nothing of it is held.
+
+        """
+        why = words("reason", reason, 300, least=3)
         with self._office.write() as connection:
+            role = self._check(connection, actor, device)
             now = self._office.now()
             here = sa.and_(event_holds.c.device == device, event_holds.c.released_at.is_(None))
             if not connection.execute(event_holds.update().where(here).values(released_at=now)).rowcount:
                 raise NotFound("nothing of this device is held")
-            self._office.audit.add(connection, now, actor, "device.released", device, reason=reason)
+            self._office.audit.add(connection, now, actor, "device.released", device, role=role, reason=why)
+
+    def _check(self, connection: Connection, actor: Actor, device: str) -> Role:
+        """Return the role in which somebody decides about a device, by the network it was last seen on."""
+        for table, at in ((event_devices, "last_at"), (events, "last_at"), (alerts, "at")):
+            query = sa.select(table.c.network).where(table.c.device == device).order_by(table.c[at].desc())
+            network = connection.execute(query.limit(1)).scalar()
+            if network is not None:
+                return actor.require(*self.who_sees(network))
+        actor.require(*SEES_PUPILS)
+        raise NotFound("nothing of this device is kept")
 
     def held(self, connection: Connection) -> frozenset[str]:
         """Return the devices whose events are held."""

@@ -19,7 +19,7 @@ from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_exceptions.watch.devices import Devices, Identified
 from schoolgate_exceptions.watch.folding import Fold, Folded, site_of
 from schoolgate_exceptions.watch.probes import Probes
-from schoolgate_exceptions.watch.scoring import Reached, Scores
+from schoolgate_exceptions.watch.scoring import LONGEST, Reached, Scores
 from schoolgate_policy.event import Bell, Event, Fault, Probed, Sighting, Visit
 from schoolgate_policy.model import Recorded
 from schoolgate_policy.technique import BY_CATEGORY, Technique
@@ -196,9 +196,17 @@ class EventLog:
             newest = connection.execute(sa.select(sa.func.max(events.c.number))).scalar() or 0
             query = sa.select(alerts.c.device).where(alerts.c.ended_at.is_(None))
             alerted = set(connection.execute(query).scalars())
+            lately = alerts.c.ended_at.is_(None) | (alerts.c.ended_at > now - LONGEST)
+            query = sa.select(alerts.c.device).where(alerts.c.supervised.is_(True), lately)
+            supervised = set(connection.execute(query).scalars())
             recent = writing.recent_attempts(connection, now)
         for device in recent.keys() | alerted:
-            self._scores.restore(device, recent.get(device, []), alerted=device in alerted)
+            self._scores.restore(
+                device,
+                recent.get(device, []),
+                alerted=device in alerted,
+                supervised=device in supervised,
+            )
         self._number = max(newest, int(now.timestamp() * 1000) << 16)
         self._ready = True
 

@@ -15,7 +15,7 @@ _MOST_DEVICES = 20_000
 _LIGHT = 1  # the weight of what may come from a setting or an app
 _MOST_OF_LIGHT = 3  # points that one technique of that weight adds within a window
 _MIXED = 10.0  # seconds that events may arrive late
-_LONGEST = timedelta(days=1).total_seconds()
+LONGEST = timedelta(days=1)  # no window of a threshold is longer
 
 
 @dataclass(slots=True)
@@ -79,9 +79,11 @@ class Scores:
                 del self._devices[device]
         return ended
 
-    def restore(self, device: str, attempts: list[tuple[float, int, str]], *, alerted: bool) -> None:
-        """Take up again where a process before this one left off."""
-        self._devices[device] = _Device(deque(attempts), alerted)
+    def restore(
+        self, device: str, attempts: list[tuple[float, int, str]], *, alerted: bool, supervised: bool = False
+    ) -> None:
+        """Take up again where a process before this one left off; who was `supervised` is not so again at once."""
+        self._devices[device] = _Device(deque(attempts), alerted, supervised)
 
     def points(self, device: str, now: float, threshold: Threshold) -> int:
         """Return the score of a device within the window of a threshold."""
@@ -89,7 +91,7 @@ class Scores:
         return _points(known, now, threshold) if known else 0
 
     def _forget(self, known: _Device, now: float) -> None:
-        while known.attempts and known.attempts[0][0] <= now - _LONGEST:
+        while known.attempts and known.attempts[0][0] <= now - LONGEST.total_seconds():
             known.attempts.popleft()
 
 

@@ -16,13 +16,13 @@ from schoolgate_exceptions.web.words import LANGUAGES
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.model import Policy
 
-_SECTIONS: tuple[tuple[str, str, tuple[Role, ...]], ...] = (
-    ("/home", "Home", ()),
-    ("/queue", "Requests", READERS),
-    ("/lessons", "Lessons", (Role.TEACHER,)),
-    ("/policy", "Policy", ()),
-    ("/explain", "Ask why", ()),
-    ("/more", "More", ()),
+_SECTIONS: tuple[tuple[str, tuple[Role, ...]], ...] = (  # their names are `nav.` in the texts
+    ("home", ()),
+    ("queue", READERS),
+    ("lessons", (Role.TEACHER,)),
+    ("policy", ()),
+    ("explain", ()),
+    ("more", ()),
 )
 
 
@@ -75,12 +75,12 @@ class Counter:
     def _nav(self, visit: Visit) -> list[dict[str, Any]]:
         return [
             {
-                "href": href,
-                "name": name,
-                "here": visit.path == href or visit.path.startswith(f"{href}/"),
-                "count": self._waiting(visit) if href == "/queue" else 0,
+                "href": f"/{name}",
+                "name": visit.t(f"nav.{name}"),
+                "here": visit.path == f"/{name}" or visit.path.startswith(f"/{name}/"),
+                "count": self._waiting(visit) if name == "queue" else 0,
             }
-            for href, name, roles in _SECTIONS
+            for name, roles in _SECTIONS
             if not roles or visit.actor.has(*roles)
         ]
 

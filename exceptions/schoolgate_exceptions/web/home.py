@@ -9,6 +9,7 @@ from schoolgate_exceptions.queue import READERS
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.watch.devices import SEES_PUPILS
 from schoolgate_exceptions.web.desk import Counter
+from schoolgate_exceptions.web.troubles import troubles
 from schoolgate_exceptions.web.visit import Visit
 
 READS_CHECKS = (Role.DSL, Role.HEAD, Role.DEPUTY, Role.GOVERNOR, Role.OFFICER, Role.TECHNICIAN)
@@ -20,6 +21,7 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("/my-requests", "My requests", "What you have asked for, and how it stands.", ()),
     ("/official", "Ask for official use", "For the school's own accounts and pages.", ()),
     ("/services", "Services", "Every site and app that the filter knows by name.", ()),
+    ("/lists", "Block lists", "Lists that others keep: how many names, how old, what is wrong.", ()),
     ("/lessons/caps", "What teachers may open", "Caps for lesson windows.", (Role.OFFICER,)),
     (
         "/register",
@@ -84,25 +86,21 @@ MORE: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
 
 
 def front(counter: Counter, visit: Visit) -> Page:
-    """Show the front page to everybody."""
-    return counter.page(visit, "front.html.j2", queue=True)
+    """Show the front page to everybody; that the filter works is said only where every part has just said so."""
+    return counter.page(visit, "front.html.j2", queue=True, works=counter.service.conditions.box().well)
 
 
 def home(counter: Counter, visit: Visit) -> Page:
-    """Show whether it works, what is open, what changes next, and what waits."""
+    """Show what is known of whether it works, what is open, what changes next, and what waits."""
     overview = counter.service.overviews.now()
-    problems = [f"{one.id} could not be written into policy.yaml" for one in overview.with_problems]
-    if overview.letters_waiting and not counter.service.outbox.sends:
-        problems.append(f"{overview.letters_waiting} letters wait: no mail host is set in schoolgate.toml")
-    review = counter.policy.review
-    if review is not None and review.due < counter.service.office.today():
-        problems.append(f"the policy was due for review on {visit.t.day(review.due)}")
+    condition = counter.service.conditions.now()
     soon = counter.service.ending.ending_soon(timedelta(days=7)) if visit.has(*READERS) else []
     return counter.page(
         visit,
         "office/home.html.j2",
         overview=overview,
-        problems=problems,
+        parts=condition.box,
+        troubles=troubles(condition, overview.with_problems, visit.t),
         soon=soon,
         waiting=sum(overview.waiting.values()),
         reads=visit.has(*READERS),
