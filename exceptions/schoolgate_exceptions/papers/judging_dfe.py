@@ -195,8 +195,12 @@ def self_harm(facts: Facts) -> Judged:
             "say under `support:` which subjects lead to help, and whom to talk to",
             "no subject leads to help instead of a rule",
         )
+    proof = f"{saying.many(len(support.topics), 'subject')} lead to help and to the school's own words on the block page"
+    if not (facts.roles.get(Role.DSL) or facts.policy.school.contacts.get("dsl")) or not facts.sends_letters:
+        return not_met("set an account or contact for the DSL, and a mail host ([mail])", proof)
     return met(
-        f"{saying.many(len(support.topics), 'subject')} lead to help and to the school's own words on the block page"
+        proof,
+        "the safeguarding lead, and nobody else, gets a letter of it: once a day for a device, in words that accuse nobody",
     )
 
 
