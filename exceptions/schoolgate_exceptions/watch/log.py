@@ -54,6 +54,7 @@ class EventLog:
         self._ready = False
         self._marks: dict[int, int] = {}  # by box: the sequence of its last events
         self.lost: Callable[[int], None] = lambda _: None
+        self.attempted: Callable[[str, str], None] = lambda _technique, _network: None
 
     def take(self, batch: Sequence[Event]) -> None:
         """Fold events in; nothing is written yet."""
@@ -165,6 +166,7 @@ class EventLog:
             self._concerns.append((concern, one.at, found.device, one.network))
         if technique:
             self._counts.attempt(_hour(one.at), one.network, technique)
+            self.attempted(technique, one.network)
             self._score(event, found, one.address)
 
     def _score(self, event: Folded, found: Identified, address: str) -> None:
