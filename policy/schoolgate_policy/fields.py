@@ -292,6 +292,13 @@ def _integer(value: Any) -> int:
     raise problem(f"a whole number is expected here, not {kind_of(value)}")
 
 
+def _amount(value: Any) -> int:
+    amount = _integer(value)
+    if amount < 1:
+        raise problem(f"{amount} is too little; it begins at 1")
+    return amount
+
+
 def _age(value: Any) -> int:
     age = _integer(value)
     if not 1 <= age <= 99:
@@ -308,6 +315,7 @@ def _words(value: Any) -> str:
 
 Words = Annotated[str, PlainValidator(_words), WithJsonSchema({"type": "string", "minLength": 1})]
 Integer = Annotated[int, PlainValidator(_integer), WithJsonSchema({"type": "integer"})]
+Amount = Annotated[int, PlainValidator(_amount), WithJsonSchema({"type": "integer", "minimum": 1})]
 Age = Annotated[int, PlainValidator(_age), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 99})]
 Name = Annotated[str, *_parsed(parse_name, {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"})]
 TimePeriod = Annotated[Period, *_parsed(parse_period, {"type": "string", "examples": ["08:50-10:30"]})]

@@ -175,6 +175,7 @@ class Network:
     accounts: Accounts | None = None
     language: str | None = None  # of the pages people see; None: the school's
     passes: tuple[Pass, ...] = ()
+    websockets: Mapping[str, int] = field(default_factory=dict)  # bounds: `most_minutes`, `most_megabytes`
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,7 @@ class Rule:
     source: str
     within: tuple[Target, ...] = ()  # open only as a part of these
     companions: tuple[Target, ...] = ()  # open only as a part of the targets
+    methods: frozenset[str] = frozenset()  # that allowed pages take besides those that read
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ class PolicyException:
     approved_by: str = ""
     within: tuple[Target, ...] = ()
     companions: tuple[Target, ...] = ()
+    methods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

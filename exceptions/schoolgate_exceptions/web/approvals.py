@@ -48,7 +48,9 @@ def _try(counter: Counter, visit: Visit, linked: LinkedCase) -> Page:
         return _page(counter, visit, linked, {"answer": "; ".join(error.fields.values())})
     except (NotGranted, NotAllowed) as error:
         title = visit.t("errors.forbidden-title")
-        return counter.message(visit, 403, title, *lines_of(error), link=("/queue", visit.t("sign-in.go")))
+        return counter.message(
+            visit, 403, title, *lines_of(error, visit.t), link=("/queue", visit.t("sign-in.go"))
+        )
 
 
 def _missing(visit: Visit, linked: LinkedCase) -> dict[str, str]:

@@ -169,10 +169,8 @@ def _again(counter: Counter, visit: Visit, draft: Draft, error: InvalidInput) ->
     """Put the first question whose answer cannot be taken again."""
     for name, question in (("host", "which"), ("purpose", "for"), ("until", "until")):
         if name in error.fields:
-            field, message = {"purpose": "for"}.get(name, name), error.fields[name]
-            if message.endswith("is open already"):
-                message = visit.t("ask.open")
-            return _question(counter, visit, question, draft, {field: message}, 422)
+            field = {"purpose": "for"}.get(name, name)
+            return _question(counter, visit, question, draft, {field: error.fields[name]}, 422)
     return _question(counter, visit, "reason", draft, dict(error.fields), 422)
 
 
