@@ -78,6 +78,7 @@ def test_every_text_is_used_and_every_used_text_exists():
         "common.",
         "figures.",
         "watch.sure-",
+        "watch.concern-",
         "checks.kind-",
         "checks.from-",
         "nav.",

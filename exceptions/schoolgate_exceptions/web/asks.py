@@ -98,6 +98,7 @@ def send(counter: Counter, visit: Visit) -> Page:
 
 def stale(counter: Counter, visit: Visit, error: InvalidReference) -> Page:
     """Show how to come by a new link."""
+    counter.service.asking.refused(visit.actor, visit.address, str(error))
     key = "stale" if error.stale else "forged"
     title, text = visit.t(f"ask.{key}-title"), visit.t(f"ask.{key}")
     return counter.message(visit, 410, title, text, link=("/ask", visit.t("front.ask")))

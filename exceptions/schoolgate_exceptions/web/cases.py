@@ -173,6 +173,8 @@ def _queue(counter: Counter, visit: Visit, errors: dict[str, str]) -> Page:
         "can_refuse": visit.has(Role.OFFICER),
         "filtered": any(query.one(name) for name in ("network", "kind", "host", "concern")),
     }
+    values["listed"] = values["total"]
+    values["total"] = counter.service.queue.count(visit.actor, wanted)  # a list shows so many at most
     return counter.page(visit, "office/queue.html.j2", 422 if errors else 200, **values)
 
 

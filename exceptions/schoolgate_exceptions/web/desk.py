@@ -95,7 +95,7 @@ class Counter:
         if visit.actor.has(*APPROVERS):
             states |= {State.RECOMMENDED}
         try:
-            return len(self.service.queue.listed(visit.actor, Filter(states=frozenset(states))))
+            return self.service.queue.count(visit.actor, Filter(states=frozenset(states)))
         except Unavailable:
             return 0
 

@@ -102,7 +102,8 @@ def foreign(counter: Counter, visit: Visit, *, json: bool) -> Page:
 
 def unknown(counter: Counter, visit: Visit) -> Page:  # noqa: ARG001 - the same shape as its neighbours
     """Return the problem for a program that is not signed in."""
-    return problem(401, "sign in first, with the second factor that the role needs")
+    page = problem(401, "sign in first, with the second factor that the role needs, or send a token")
+    return with_headers(page, ("WWW-Authenticate", 'Bearer realm="schoolgate"'))
 
 
 def problem(status: int, detail: str, *, errors: dict[str, str] | None = None) -> Page:
