@@ -19,7 +19,7 @@ from schoolgate_policy.decision import Verdict
 from schoolgate_policy.technique_table import about
 
 _TO_APPROVE = frozenset({Letter.APPROVAL, Letter.REMINDER})
-_ALERTS = frozenset({Letter.ALERT, Letter.ALERT_AGAIN, Letter.SUPERVISED})
+_ALERTS = frozenset({Letter.ALERT, Letter.ALERT_AGAIN, Letter.SUPERVISED, Letter.CONCERN})
 _TO_ASKER = frozenset({Letter.GRANTED, Letter.REFUSED, Letter.ASKED_BACK, Letter.REVOKED})
 
 
@@ -47,7 +47,10 @@ class Letters:
         return self._about(connection, due, request)
 
     def _alert(self, connection: Connection, due: Due) -> Mail | None:
-        """Tell of a burst of attempts: the network and the ways, never the device; nothing once it was seen."""
+        """Tell of a burst of attempts: the network and the ways, never the device; nothing once it was seen.
+
+        Of what only a safeguarding lead is told, the letter does not even say the subject.
+        """
         query = sa.select(alerts).where(alerts.c.number == due.values["alert"])
         row = connection.execute(query).one_or_none()
         if row is None or (row.acknowledged_at is not None and due.letter is not Letter.SUPERVISED):
@@ -60,7 +63,7 @@ class Letters:
             ("network", row.network),
             ("when", moment(row.at, self._office.zone)),
             ("tried", ", ".join(titles)),
-            ("points", str(row.points)),
+            ("points", "" if row.kind else str(row.points)),
             ("done", words(due.recipient.language)["supervised"] if row.supervised else ""),
         ]
         return self._compose(due, rows, link=self._url("attempts"))

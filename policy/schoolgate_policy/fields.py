@@ -31,6 +31,7 @@ _WIDEST = {4: 8, 6: 16}  # the shortest prefix of a range that a pass may name
 _DURATION = re.compile(r"([0-9]+) (minute|hour|day|week|month|year)s?")
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_WINDOW = timedelta(days=1)
+_SHORTEST_STAY, _LONGEST_STAY = timedelta(minutes=15), timedelta(days=7)
 _UNITS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
@@ -161,6 +162,14 @@ def parse_duration(text: str) -> timedelta:
     if match is None or not int(match[1]):
         raise problem(f"`{text}` is no length of time such as 30 days; units: {', '.join(_UNITS)}")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_stay(text: str) -> timedelta:
+    """Read how long somebody stays signed in: `10 hours`; between a quarter of an hour and a week."""
+    length = parse_duration(text)
+    if not _SHORTEST_STAY <= length <= _LONGEST_STAY:
+        raise problem(f"`{text}` is no time to stay signed in; it goes from 15 minutes to 7 days")
+    return length
 
 
 def parse_threshold(text: str) -> Threshold | None:
@@ -316,6 +325,7 @@ When = Annotated[
 ]
 Day = Annotated[date, *_parsed(parse_day, {"type": "string", "format": "date"})]
 Duration = Annotated[timedelta, *_parsed(parse_duration, {"type": "string", "examples": ["90 days"]})]
+Stay = Annotated[timedelta, *_parsed(parse_stay, {"type": "string", "examples": ["10 hours"]})]
 ThresholdField = Annotated[
     Threshold | None,
     *_parsed(parse_threshold, {"type": "string", "examples": ["5 in 10 minutes", "off"]}),

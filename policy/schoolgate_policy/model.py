@@ -338,6 +338,7 @@ class Privacy:
     keep_counts: timedelta = timedelta(days=2 * 366)  # hourly counts: no device, no site that is no service
     keep_requests: timedelta = timedelta(days=365)
     keep_audit: timedelta = timedelta(days=6 * 365)
+    keep_sessions: timedelta = timedelta(hours=10)  # from signing in; a session that is not used ends earlier
 
 
 @dataclass(frozen=True, slots=True)

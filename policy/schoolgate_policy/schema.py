@@ -33,6 +33,7 @@ from schoolgate_policy.fields import (
     PassRange,
     PortsField,
     Range,
+    Stay,
     TargetField,
     ThresholdField,
     TimePeriod,
@@ -400,6 +401,11 @@ class PrivacySection(Section):
     )
     keep_requests: Duration | None = Field(None, description="Requests for access; default a year")
     keep_audit: Duration | None = Field(None, description="Who decided what; default six years")
+    keep_sessions: Stay | None = Field(
+        None,
+        description="How long somebody stays signed in to the portal at most, and the record of it is kept:"
+        " 15 minutes to 7 days; default 10 hours",
+    )
 
 
 class ServiceSection(Section):

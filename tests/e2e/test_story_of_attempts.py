@@ -24,7 +24,7 @@ import yaml
 from clean_packets import SYSTEMS, packets
 from netns_school import METRICS, ROOT, Box, Host, School, school_policy, wait_for
 from school import PASSWORD
-from watching import PROMETHEUS, read
+from watching import PROMETHEUS, panels, read
 from ways_round import FOUR, TRIES, Try
 
 from schoolgate.request_queue import open_service
@@ -154,7 +154,7 @@ def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) ->
             service.accounts.add(SYSTEM, DSL, "A lead", [Holding(Role.DSL)], password=PASSWORD)
         undo.callback(box.rewrite, school_policy())
         undo.callback(_forgive, service)
-        undo.callback(_stop, _reader(school, box, tmp_path_factory.mktemp("reader") / "log"))
+        box.watch()
         undo.callback(_stop, _prometheus(school, tmp_path_factory.mktemp("prometheus")))
         made = Story(school, box, time.time())
         wait_for(lambda: _answers(made, "firewall"), PATIENCE)
@@ -162,22 +162,6 @@ def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) ->
         school.pupil.run("ip", "address", "replace", f"{HONEST}/16", "dev", "eth0")
         undo.callback(school.pupil.run, "ip", "address", "del", f"{HONEST}/16", "dev", "eth0")
         yield made
-
-
-def _reader(school: School, box: Box, log: Path) -> subprocess.Popen[bytes]:
-    """Start what reads the firewall's evidence, as its unit does."""
-    command = [
-        sys.executable,
-        "-m",
-        "schoolgate",
-        "firewall",
-        "evidence",
-        "--follow",
-        "1",
-        "--settings",
-        str(box.settings),
-    ]
-    return school.edge.start(*command, log=log, cwd=box.folder)
 
 
 def _prometheus(school: School, folder: Path) -> subprocess.Popen[bytes]:
@@ -261,6 +245,33 @@ def test_forty_techniques_are_stopped_and_seen(story: Story, leaks) -> None:
     assert {name for name, title in titles.items() if _title(title) not in page} == set()
     told = story.reported()
     assert {name for name, title in titles.items() if title not in told} == set()
+
+
+def test_the_panels_of_the_firewall_are_not_empty(story: Story) -> None:
+    """Where the firewall runs, every panel that asks for it has an answer, whatever its description allows."""
+    assert _try_all(story, chosen(frozenset({"ssh", "openvpn", "proxy_port"}))) == []
+    asked = {
+        panel["title"]: [
+            target["expr"] for target in panel["targets"] if "schoolgate_firewall_" in target["expr"]
+        ]
+        for _, panel in panels()
+    }
+    asked = {title: exprs for title, exprs in asked.items() if exprs}
+    assert len(asked) >= 2
+
+    def empty() -> list[str]:
+        words = {"$__range": "5m", "$__rate_interval": "5m", "$__interval": "5s", "$network": ".*"}
+        found = []
+        for title, exprs in asked.items():
+            for expr in exprs:
+                for word, meant in words.items():
+                    expr = expr.replace(word, meant)  # noqa: PLW2901 - step by step
+                found += [] if story.ask(expr) else [f"{title}: {expr}"]
+        return found
+
+    with suppress(AssertionError):
+        wait_for(lambda: not empty(), PATIENCE)
+    assert empty() == []
 
 
 def _comes_to_know(known: Callable[[], set[str]], wanted: set[str]) -> None:

@@ -96,6 +96,15 @@ def test_prefetches_of_one_page_are_one_attempt(quick: School) -> None:
     assert (counted.key, counted.count, counted.sightings) == (("vpn",), 1, 10)
 
 
+def test_attempts_are_counted_folded(quick: School) -> None:
+    """Whoever counts for Prometheus hears of an attempt once, however often and on whichever layer it was seen."""
+    heard: list[tuple[str, str]] = []
+    quick.service.log.attempted = lambda technique, network: heard.append((technique, network))
+    names = [visit(f"vpn{n}.example", after=n, category="vpn") for n in range(10)]
+    log(quick, *names, *(sighting("vpn", after=n) for n in range(10)), sighting("tor"), visit())
+    assert heard == [("vpn", "pupils"), ("tor", "pupils")]
+
+
 def test_rows_name_no_device(school: School) -> None:
     """A row holds a keyed pseudonym; the address stands nowhere in the database but sealed."""
     (found,) = log(school, visit())
@@ -386,8 +395,7 @@ def test_an_alert_keeps_an_address_only_while_nobody_has_looked(school: School) 
     assert {one.what: one for one in school.service.retention.look()}["devices"].is_proved is False
     school.service.retention.purge()
     assert {one.what: one for one in school.service.retention.look()}["devices"].is_proved
-    officer = school.person("officer@school.example", Role.OFFICER)
-    text = str(school.service.papers.annex(officer))
+    text = school.service.papers.hand_over(school.service.papers.annex(SYSTEM, "text"), "text").decode()
     assert "30 days after it was last seen; longer while nobody has looked at an alert of it" in text
 
 

@@ -47,6 +47,8 @@ def to_csv(report: "Report") -> str:
     for stream in report.streams:
         for row in _rows(stream):
             lines.writerow([_harmless(cell) for cell in row])
+    for row in _care(report):
+        lines.writerow([_harmless(cell) for cell in row])
     return file.getvalue()
 
 
@@ -68,6 +70,17 @@ def _rows(one: "Stream") -> Iterator[tuple[str, str, str, str]]:
         seconds = getattr(one.requests, name)
         yield people, "answer to a request", name, "" if seconds is None else f"{seconds:.0f}"
     yield people, "alerts", "all", _count(one.alerts)
+    for granted in one.granted:
+        what = f"{', '.join(granted.what)} {granted.verb} for {granted.whom}"
+        yield people, "exception in force", f"{granted.id}: {what}", f"until {granted.ends.isoformat()}"
+
+
+def _care(report: "Report") -> Iterator[tuple[str, str, str, str]]:
+    """Yield what is about nobody: the checks that were made, and when the policy is due for review."""
+    for one in report.checks:
+        for name, count in (("kept", one.kept), ("broken", one.broken), ("unknown", one.unknown)):
+            yield "", f"check: {name}", f"{one.at.isoformat()} {' '.join(one.networks)}".strip(), str(count)
+    yield "", "review due", report.review_by, report.review_due.isoformat() if report.review_due else ""
 
 
 def _tally(people: str, figure: str, found: Tally) -> Iterator[tuple[str, str, str, str]]:
