@@ -183,10 +183,26 @@ HEALTH = Board(
                 ),
                 bars(
                     "Which connections are turned away?",
-                    "`client`: one had too many; `full`: there were too many; `late`: nothing came in time. Empty when all is well.",
+                    "`client`: one had too many; `pace`: one opened too many at once; `full`: there were too many; `late`: nothing came. Empty when all is well.",
                     Query(
                         "sum by (cause) (increase(schoolgate_proxy_connections_turned_away_total[$__rate_interval])) > 0",
                         "{{cause}}",
+                    ),
+                ),
+                lines(
+                    "Which connections are older than the bell?",
+                    "Open now, and open before the last edge of a schedule that concerned them: still allowed after it.",
+                    Query(
+                        "sum by (network) (schoolgate_proxy_connections_older_than_the_bell)", "{{network}}"
+                    ),
+                    decimals=0,
+                ),
+                bars(
+                    "How many greetings carry Encrypted ClientHello?",
+                    "`own`: with the site's name in the open, as browsers do by themselves; `outer`: the name is hidden.",
+                    Query(
+                        "sum by (shown) (increase(schoolgate_proxy_ech_hellos_total[$__rate_interval])) > 0",
+                        "{{shown}}",
                     ),
                 ),
                 bars(
