@@ -9,7 +9,7 @@ ARGS    ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench bench-dns bench-proxy fuzz lab screenshots pictures lock packages clean
+.PHONY: help run demo test lint format bench bench-dns bench-proxy fuzz lab screenshots pictures panels lock packages clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ lab: packages $(STAMPS)/dev  ## a school in network namespaces to try by hand, a
 
 screenshots: $(STAMPS)/dev  ## take a picture of every page of the portal, in build/screenshots (ONLY=ask takes some)
 	$(BIN)/python tests/support/screenshots.py build/screenshots $(ONLY)
+
+panels: $(STAMPS)/dev  ## draw every panel of the dashboards from a live Prometheus, in build/panels
+	SCHOOLGATE_PANELS=$(abspath build/panels) $(BIN)/pytest tests/deploy/test_prometheus_live.py -q -n 0 -k drawn
 
 pictures: $(STAMPS)/dev  ## draw and take the pictures of docs/quick-start.md anew
 	@cd tests/support && exec $(abspath $(BIN))/python pictures.py

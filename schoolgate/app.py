@@ -274,6 +274,8 @@ def build_portal(around: Surroundings) -> Server:
         sign_on.providers,
         _certificate(around),
     )
+    metrics.begin()
+    service.log.attempted = metrics.attempt
     events = _event_receiver(around, service)
     centre = _centre(around, service, events)
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)

@@ -11,7 +11,7 @@ from schoolgate.doctor.running import health, not_ready
 from schoolgate.settings import Endpoint, Settings
 from schoolgate_exceptions.papers.box import Connected, FirewallState, PartState
 
-_SECONDS = 2.0
+_SECONDS = 2.0  # somebody may be waiting for a page
 _LOADED, _REFUSED = "schoolgate_firewall_loaded", "schoolgate_firewall_refused_packets_total"
 
 
@@ -25,7 +25,7 @@ class SettingsBox:
         """Return every part that should run."""
         wanted = list(health(self._settings))
         with ThreadPoolExecutor(len(wanted)) as pool:
-            problems = pool.map(lambda one: not_ready(one[1]), wanted)
+            problems = pool.map(lambda one: not_ready(one[1], _SECONDS), wanted)
             return [PartState(name, problem) for (name, _), problem in zip(wanted, problems, strict=True)]
 
     def interfaces(self) -> Sequence[str]:

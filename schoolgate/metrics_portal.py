@@ -4,12 +4,14 @@ from datetime import UTC, datetime, time, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from schoolgate.metrics import kind_of
 from schoolgate.metrics_live import Live, LiveMetrics, Values, one
 from schoolgate_exceptions.overview import Overview
 from schoolgate_exceptions.queue import is_school_day
 from schoolgate_exceptions.workflow import OPEN
 from schoolgate_policy.model import Policy
 from schoolgate_policy.ports import Clock, PolicySource
+from schoolgate_policy.technique_table import table
 
 JOB_RESULTS = ("done", "failed")
 _LOOK_BACK = 400  # days; who has waited for longer has waited for long
@@ -45,6 +47,12 @@ class PortalMetrics:
         self._letters = Gauge(
             "schoolgate_outbox_letters", "Letters that have still to go out.", registry=registry
         )
+        self._attempts = Counter(
+            "schoolgate_attempts",
+            "Attempts to get round the filter: sightings of one device by one technique within a minute are one.",
+            ["technique", "kind", "network"],
+            registry=registry,
+        )
         LiveMetrics(registry, self._live())
         for state in OPEN:
             self._waiting.labels(_label(state))
@@ -79,6 +87,17 @@ class PortalMetrics:
         self._jobs.labels(job, result).inc()
         for either in JOB_RESULTS:
             self._jobs.labels(job, either)
+
+    def attempt(self, technique: str, network: str) -> None:
+        """Count one attempt, folded; a network of another school's policy counts as `other`."""
+        known = network if network in self._source.engine.policy.networks else "other"
+        self._attempts.labels(technique, kind_of(technique), known).inc()
+
+    def begin(self) -> None:
+        """Let the attempts of every network begin at 0, so that the first one is an increase."""
+        for network in self._source.engine.policy.networks:
+            for technique in table():
+                self._attempts.labels(technique, kind_of(technique), network)
 
     def queue(self, overview: Overview) -> None:
         """Show what waits."""

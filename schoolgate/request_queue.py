@@ -35,6 +35,10 @@ def open_service(settings: Settings, policy: Path, source: PolicySource, clock: 
     config = Config(policy, settings.state, portal_url(settings), _mail_host(settings))
     service = build_service(config, database, source, clock, keys)
     service.sanctioning.neighbours = neighbours
+    if (
+        settings.centre.listen is None
+    ):  # else events are of other schools, whose machines are no neighbours of ours
+        service.devices.neighbours = neighbours
     service.papers.box = SettingsBox(settings)
     return service
 

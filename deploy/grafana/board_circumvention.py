@@ -2,7 +2,7 @@
 
 from panels import AMBER, GREEN, RED, TIMETABLE, Board, Query, bars, lines, ranks, stat, table
 
-ATTEMPTS = 'schoolgate_circumvention_attempts_total{kind="attempt",network=~"$network"}'
+ATTEMPTS = 'schoolgate_attempts_total{kind="attempt",network=~"$network"}'
 NOISE = 'schoolgate_circumvention_attempts_total{kind="background",network=~"$network"}'
 CIRCUMVENTION = Board(
     "schoolgate-circumvention",
@@ -15,15 +15,15 @@ CIRCUMVENTION = Board(
             (
                 stat(
                     "How many attempts were there?",
-                    "Sightings of ways round the filter that somebody has to mean, in the time chosen above. All were seen; what the policy blocks stayed blocked.",
+                    "Ways round the filter that somebody has to mean, in the time chosen above; retries within a minute are one. All were seen; what the policy blocks stayed blocked.",
                     f"sum(increase({ATTEMPTS}[$__range]))",
                     decimals=0,
                 ),
                 stat(
                     "How does that compare with what is usual?",
                     "The last ten minutes against an average ten minutes of the last seven days. 1 is as always; an alert fires above 4.",
-                    'sum(network_people:schoolgate_circumvention_attempts:increase10m{network=~"$network"}) '
-                    '/ (sum(network:schoolgate_circumvention_attempts:usual10m{network=~"$network"}) > 0)',
+                    'sum(network_people:schoolgate_attempts:increase10m{network=~"$network"}) '
+                    '/ (sum(network:schoolgate_attempts:usual10m{network=~"$network"}) > 0)',
                     decimals=1,
                     steps=((GREEN, None), (AMBER, 2), (RED, 4)),
                 ),
@@ -46,7 +46,7 @@ CIRCUMVENTION = Board(
             (
                 bars(
                     "Which ways round the filter are tried, and when?",
-                    "Sightings by technique. What each word means stands in docs/techniques.md.",
+                    "Attempts by technique. What each word means stands in docs/techniques.md.",
                     Query(
                         f"sum by (technique) (increase({ATTEMPTS}[$__rate_interval])) > 0", "{{technique}}"
                     ),
@@ -63,7 +63,7 @@ CIRCUMVENTION = Board(
                 ),
                 bars(
                     "At which times of the timetable is it tried?",
-                    "The same sightings, given to the schedules that were in force at that moment. Schedules overlap, so their sum may be more.",
+                    "The same attempts, given to the schedules that were in force at that moment. Schedules overlap, so their sum may be more.",
                     Query(
                         "max by (schedule) (schoolgate_schedule_in_force) * on () group_left () "
                         f"sum(increase({ATTEMPTS}[$__rate_interval]))",
@@ -77,9 +77,9 @@ CIRCUMVENTION = Board(
             (
                 lines(
                     "On which networks is it tried?",
-                    "Sightings in ten minutes; the alert for a network begins at 20.",
+                    "Attempts in ten minutes; the alert for a network begins at 20.",
                     Query(
-                        'sum by (network) (network_technique:schoolgate_circumvention_attempts:increase10m{network=~"$network"})',
+                        'sum by (network) (network_technique:schoolgate_attempts:increase10m{network=~"$network"})',
                         "{{network}}",
                     ),
                     decimals=0,
@@ -87,7 +87,7 @@ CIRCUMVENTION = Board(
                 ),
                 table(
                     "Which technique on which network?",
-                    "Sightings in the time chosen above.",
+                    "Attempts in the time chosen above.",
                     Query(f"sum by (technique, network) (increase({ATTEMPTS}[$__range])) > 0"),
                     decimals=0,
                     transformations=(
@@ -121,7 +121,7 @@ CIRCUMVENTION = Board(
                 ),
                 bars(
                     "What do devices send by themselves?",
-                    "Background noise by kind. A new kind of device on the network shows here first.",
+                    "Background noise by kind, each sighting. A new kind of device on the network shows here first.",
                     Query(f"sum by (technique) (increase({NOISE}[$__rate_interval])) > 0", "{{technique}}"),
                     width=24,
                 ),

@@ -18,7 +18,6 @@ from schoolgate_exceptions.plain_text import words
 from schoolgate_exceptions.references import Reference, References, parse_short_reference
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.safeguarding import is_worrying
-from schoolgate_exceptions.tables import requests
 from schoolgate_exceptions.workflow import Action, State
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.errors import InvalidHost, InvalidPath
@@ -29,6 +28,9 @@ MOST_REASON = 200
 _MOST_OFFICIAL = 1000
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
+_OFTEN = "you have asked often today; tell your teacher if you need something more"
+_URGENT = "you have told us often today, and somebody will read it; go to a grown-up you trust now"
+_FULL = "very many people have asked; tell your teacher what you need"
 _HIDDEN = "a site that cannot be asked for"  # what stands in place of a host on a locked list
 
 
@@ -92,6 +94,8 @@ class Asking:
     def already(self, text: str, kind: Kind = Kind.UNBLOCK) -> AccessRequest | None:
         """Return the open request for what a link is about, if somebody of that network has asked already."""
         reference = self.reference(text)
+        if not kind.merges:
+            return None
         with self._office.read() as connection:
             return repository.same(connection, reference.host, reference.network, kind)
 
@@ -107,22 +111,27 @@ class Asking:
         """
         subject = self._subject(ask, actor, address, language)
         checked = self._checked(ask, actor, subject)
+        urgent = checked.kind is Kind.REPORT or is_worrying(checked.reason)
         with (
             self._office.read() as connection
         ):  # a flood is turned away without waiting for the database's lock
-            limited = self._limit(connection, subject)
+            limited = self._limit(connection, subject, urgent=urgent)
+            if limited and self._was_told(connection, checked, subject, limited):
+                raise TooMany(limited, int(_DAY.total_seconds()))
         with self._office.write() as connection:
-            limited = limited and self._limit(connection, subject)
+            limited = limited and self._limit(connection, subject, urgent=urgent)
             now = self._office.now()
-            known = repository.same(connection, subject.host, subject.requester.network, ask.kind)
-            if known is not None and not is_locked(subject.host, self._office.policy):
-                return self._join(connection, known, subject.requester, limited=bool(limited))
-            limited = limited or self._limit(connection, subject)
+            known = self._known(connection, checked, subject)
+            if known is not None:
+                joined = self._join(connection, known, checked, subject, actor)
+                if joined is not None:
+                    return joined
+                limited = _OFTEN
+            limited = limited or self._limit(connection, subject, urgent=urgent)
             if not limited:
                 return Asked(self._add(connection, checked, subject, actor, now), fresh=True)
-            self._desk.note_once(
-                connection, actor, "request.limited", subject.requester.device, _HOUR, why=limited
-            )
+            whose = _noted_of(limited, subject)
+            self._desk.note_once(connection, actor, "request.limited", whose, _HOUR, why=limited)
         raise TooMany(limited, int(_DAY.total_seconds()))
 
     def standing(self, reference: str, actor: Actor) -> Standing:
@@ -187,11 +196,11 @@ class Asking:
             return self._desk.move(connection, request, Action.WITHDRAW, _as_requester(actor))
 
     def mine(self, actor: Actor) -> list[AccessRequest]:
-        """Return the requests of somebody who is signed in, newest first."""
+        """Return what somebody who is signed in has asked for, alone or with others, newest first."""
         if actor.account is None:
             return []
         with self._office.read() as connection:
-            return repository.select(connection, requests.c.account == actor.account)[::-1]
+            return repository.of_account(connection, actor.account)[::-1]
 
     def _own(self, connection: Connection, reference: str, actor: Actor) -> AccessRequest:
         request = repository.get(connection, parse_short_reference(reference))
@@ -204,7 +213,7 @@ class Asking:
             try:
                 reference = self.reference(ask.reference)
             except InvalidReference as error:
-                self._refused(actor, address, str(error))
+                self.refused(actor, address, str(error))
                 raise
             who = self._requester(actor, address, reference.network, reference.device, language)
             return _Subject(reference.host, "", reference.rule, reference.reason, who)
@@ -230,7 +239,8 @@ class Asking:
     def _decide(self, address: str, host: str, path: str | None) -> Decision:
         return self._office.engine.decide(Attempt(address, host, self._office.now(), path))
 
-    def _refused(self, actor: Actor, address: str, why: str) -> None:
+    def refused(self, actor: Actor, address: str, why: str) -> None:
+        """Note that somebody came with a link that is forged or too old; once an hour for each device."""
         with self._office.write() as connection:
             device = self._references.device(address)
             self._desk.note_once(connection, actor, "reference.refused", device, _HOUR, why=why)
@@ -288,20 +298,65 @@ class Asking:
                 host=subject.host,
             )
 
-    def _limit(self, connection: Connection, subject: _Subject) -> str:
-        """Return why this device has to wait, or nothing."""
+    def _limit(self, connection: Connection, subject: _Subject, *, urgent: bool) -> str:
+        """Return why this device has to wait, or nothing. What worries somebody waits behind no wish for a page."""
         limits, device = self._office.limits, subject.requester.device
+        since = self._office.now() - _DAY
+        if urgent:
+            if repository.asked_since(connection, device, since, urgent=True) >= limits.device_urgent:
+                return _URGENT
+            full = repository.open_count(connection, reports=True) >= limits.open_in_all
+            return _URGENT if full else ""
         if repository.open_count(connection, device) >= limits.device_open:
             return "you have asked for several pages already; somebody will look at them soon"
-        if repository.asked_since(connection, device, self._office.now() - _DAY) >= limits.device_day:
-            return "you have asked often today; tell your teacher if you need something more"
+        if repository.asked_since(connection, device, since) >= limits.device_day:
+            return _OFTEN
         if repository.open_count(connection) >= limits.open_in_all:
-            return "very many people have asked; tell your teacher what you need"
+            return _FULL
         return ""
 
-    def _join(self, connection: Connection, known: AccessRequest, who: Requester, *, limited: bool) -> Asked:
-        if not limited and repository.add_asker(connection, known.number, who.device, self._office.now()):
+    def _was_told(self, connection: Connection, ask: Ask, subject: _Subject, limited: str) -> bool:
+        """Whether a limit was noted lately, and there is no request that could be joined."""
+        since, whose = self._office.now() - _HOUR, _noted_of(limited, subject)
+        noted = self._office.audit.was_noted(connection, "request.limited", whose, since)
+        return noted and self._known(connection, ask, subject) is None
+
+    def _known(self, connection: Connection, ask: Ask, subject: _Subject) -> AccessRequest | None:
+        """Return the open request that this one is the same as."""
+        if is_locked(subject.host, self._office.policy):
+            return None
+        who = subject.requester
+        alone = None if ask.kind.merges else (who.device, ask.reason)
+        return repository.same(
+            connection,
+            subject.host,
+            who.network,
+            ask.kind,
+            path=subject.path,
+            alone=alone,
+            official=ask.official,
+        )
+
+    def _join(
+        self, connection: Connection, known: AccessRequest, ask: Ask, subject: _Subject, actor: Actor
+    ) -> Asked | None:
+        """Count one more who asks for the same, and keep what they say; None where they have said too much."""
+        limits, who, now = self._office.limits, subject.requester, self._office.now()
+        so_far = repository.said_so_far(connection, known.number, who.device)
+        fresh = bool(ask.reason) and not repository.was_said(connection, known, ask.reason)
+        worrying = fresh and is_worrying(ask.reason)
+        limit = limits.device_urgent if worrying else limits.device_day
+        often = repository.asked_since(connection, who.device, now - _DAY, urgent=worrying) >= limit
+        if (often and not so_far) or so_far >= limits.device_words:
+            return None if fresh else Asked(known, fresh=False)
+        if not so_far:
+            repository.add_asker(connection, known.number, who, now)
             known = replace(known, askers=known.askers + 1)
+        elif fresh:
+            repository.count_words(connection, known.number, who.device)
+        if fresh or (who.account is not None and not so_far):
+            asker = replace(_as_requester(actor), device=who.device)
+            known = self._desk.join(connection, known, asker, ask.reason, worrying=worrying)
         return Asked(known, fresh=False)
 
     def _add(
@@ -356,6 +411,11 @@ class Asking:
             said = Said("it is on a locked list", "This site can never be opened.")
             request = self._desk.move(connection, request, Action.REFUSE, SYSTEM, said)
         return request
+
+
+def _noted_of(limited: str, subject: _Subject) -> str:
+    """Return whom a limit concerns in the audit: one device, or where the queue is full nobody alone."""
+    return "queue" if limited == _FULL else subject.requester.device
 
 
 def is_mine(request: AccessRequest, actor: Actor) -> bool:

@@ -29,6 +29,7 @@ class Said:
 
 
 NOTHING = Said()
+LOOK_EVERY = timedelta(hours=1)  # a look at the same thing by the same person is noted this often
 
 
 class Desk:
@@ -85,6 +86,32 @@ class Desk:
         )
         return moved
 
+    def join(
+        self, connection: Connection, request: AccessRequest, actor: Actor, text: str, *, worrying: bool
+    ) -> AccessRequest:
+        """Keep what somebody says who asks for the same; what the officer has seen so far stays decidable."""
+        target, role = next_state(request.state, Action.JOIN, actor.roles, request.kind)
+        now = self.office.now()
+        step = Step(now, Action.JOIN, request.state, target, role, actor.account, actor.name, text)
+        repository.add_step(connection, request.number, step)
+        marked = replace(request, safeguarding=request.safeguarding or worrying)
+        if marked != request:
+            repository.mark(connection, request.number, safeguarding=True)
+        self.office.audit.add(
+            connection,
+            now,
+            actor,
+            "request.joined",
+            request.id,
+            role=role,
+            host=request.host,
+            note=text,
+            safeguarding=worrying,
+        )
+        if worrying:
+            self.tell(connection, Letter.SAFEGUARDING, (Role.DSL,), marked)
+        return marked
+
     def tell(
         self,
         connection: Connection,
@@ -110,9 +137,12 @@ class Desk:
         return tuple(Recipient(address) for address in sorted(named) if "@" in address)
 
     def tell_asker(self, connection: Connection, letter: Letter, request: AccessRequest) -> None:
-        """Write to who asked, where that is somebody with an account."""
-        if request.requester.account is not None:
-            account = self.accounts.get(connection, request.requester.account)
+        """Write to everybody who asked with an account; a question goes to the first, who alone can answer it."""
+        asked = {request.requester.account} - {None}
+        if letter is not Letter.ASKED_BACK:
+            asked |= repository.asker_accounts(connection, request.number)
+        for number in sorted(one for one in asked if one is not None):
+            account = self.accounts.get(connection, number)
             if account.closed_at is None:
                 self.outbox.post(connection, letter, recipient_of(account), request.number)
 
@@ -123,12 +153,26 @@ class Desk:
         action: str,
         subject: str,
         every: timedelta,
+        *,
+        per_person: bool = False,
         **details: Any,
     ) -> None:
         """Add an audit row unless the same was noted lately, so that a flood does not flood the audit."""
-        now = self.office.now()
-        if not self.office.audit.was_noted(connection, action, subject, now - every):
+        now, by = self.office.now(), actor if per_person else None
+        if not self.office.audit.was_noted(connection, action, subject, now - every, by):
             self.office.audit.add(connection, now, actor, action, subject, **details)
+
+    def note_look(self, connection: Connection, actor: Actor, request: AccessRequest, **details: Any) -> None:
+        """Note that somebody looks at a request that is about a person; once an hour for each who does."""
+        if is_personal(request):
+            self.note_once(
+                connection, actor, "request.seen", request.id, LOOK_EVERY, per_person=True, **details
+            )
+
+
+def is_personal(request: AccessRequest) -> bool:
+    """Whether a request names somebody, or holds words that may be a reason for concern."""
+    return bool(request.requester.name) or request.safeguarding or request.with_dsl
 
 
 def recipient_of(account: Account) -> Recipient:

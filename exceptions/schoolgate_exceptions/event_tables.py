@@ -107,4 +107,5 @@ alerts = Table(
     account_column("acknowledged_by"),
     text_column("note", 500),
     Column("escalated_at", Instant),
+    text_column("kind", 10),  # empty: attempts; else what the safeguarding lead is told of
 )

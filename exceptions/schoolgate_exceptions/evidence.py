@@ -148,9 +148,9 @@ class Evidence:
         return min((one for one in found if one is not None), default=None)
 
     def alerts(self, since: datetime, until: datetime, *, people: str = "") -> AlertFacts:
-        """Count alerts about some people, or about all."""
+        """Count alerts about attempts of some people, or of all; what only a safeguarding lead is told of is not counted."""
         where = alerts.c.people == people if people else sa.true()
-        query = sa.select(alerts).where(alerts.c.at >= since, alerts.c.at < until, where)
+        query = sa.select(alerts).where(alerts.c.at >= since, alerts.c.at < until, alerts.c.kind == "", where)
         with self._office.read() as connection:
             rows = connection.execute(query).all()
         took = [
@@ -165,7 +165,7 @@ class Evidence:
         )
 
     def alert_waiting(self) -> datetime | None:
-        """Return when the oldest alert was raised that nobody has acknowledged."""
+        """Return when the oldest alert was raised that nobody has acknowledged, whatever it is about."""
         query = sa.select(sa.func.min(alerts.c.at)).where(alerts.c.acknowledged_at.is_(None))
         with self._office.read() as connection:
             found: datetime | None = connection.execute(query).scalar()

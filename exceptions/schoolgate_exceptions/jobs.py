@@ -49,6 +49,8 @@ class Jobs:
         self._office = office
         self._publisher = publisher
         self._last_retry: datetime | None = None
+        self.last_round: datetime | None = None  # None: this process has run none
+        self.failing: dict[str, str] = {}  # by job, why it failed the last time
         self._every: tuple[tuple[str, Callable[[], int]], ...] = (
             ("expire", ending.expire_due),
             ("publish", self._publish),
@@ -64,7 +66,10 @@ class Jobs:
 
     def run_due(self) -> list[Ran]:
         """Run every job that is due; one that fails keeps no other from running, and is run again next time."""
-        return [self._run(name, job) for name, job in self._every]
+        ran = [self._run(name, job) for name, job in self._every]
+        self.failing = {one.job: str(one.problem) for one in ran if one.problem is not None}
+        self.last_round = self._office.now()
+        return ran
 
     def _run(self, name: str, job: Callable[[], int]) -> Ran:
         try:

@@ -17,6 +17,11 @@ class Kind(StrEnum):
         """Whether it asks for something to be opened."""
         return self in {Kind.UNBLOCK, Kind.OFFICIAL_USE, Kind.LESSON_WINDOW}
 
+    @property
+    def merges(self) -> bool:
+        """Whether two people who ask the same make one case; what a report or official use says is its own."""
+        return self in {Kind.UNBLOCK, Kind.BLOCK}
+
 
 class Purpose(StrEnum):
     """What it is for."""

@@ -8,25 +8,27 @@ from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.errors import NotFound
 from schoolgate_exceptions.event_tables import alerts
 from schoolgate_exceptions.links import link
-from schoolgate_exceptions.mails import Letter, Mail, compose, count_of_devices, moment
+from schoolgate_exceptions.mails import Letter, Mail, compose, count_of_devices, moment, words
 from schoolgate_exceptions.model import AccessRequest
 from schoolgate_exceptions.outbox import Due
-from schoolgate_exceptions.roles import APPROVERS
+from schoolgate_exceptions.people import People
+from schoolgate_exceptions.roles import APPROVERS, Role
 from schoolgate_exceptions.tokens import Token
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.technique_table import about
 
 _TO_APPROVE = frozenset({Letter.APPROVAL, Letter.REMINDER})
-_ALERTS = frozenset({Letter.ALERT, Letter.ALERT_AGAIN})
+_ALERTS = frozenset({Letter.ALERT, Letter.ALERT_AGAIN, Letter.SUPERVISED, Letter.CONCERN})
 _TO_ASKER = frozenset({Letter.GRANTED, Letter.REFUSED, Letter.ASKED_BACK, Letter.REVOKED})
 
 
 class Letters:
     """Writes the letters that the outbox sends."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, people: People) -> None:
         self._desk = desk
+        self._people = people
         self._office = desk.office
 
     def render(self, connection: Connection, due: Due) -> Mail | None:
@@ -45,10 +47,13 @@ class Letters:
         return self._about(connection, due, request)
 
     def _alert(self, connection: Connection, due: Due) -> Mail | None:
-        """Tell of a burst of attempts: the network and the ways, never the device; nothing once it was seen."""
+        """Tell of a burst of attempts: the network and the ways, never the device; nothing once it was seen.
+
+        Of what only a safeguarding lead is told, the letter does not even say the subject.
+        """
         query = sa.select(alerts).where(alerts.c.number == due.values["alert"])
         row = connection.execute(query).one_or_none()
-        if row is None or row.acknowledged_at is not None:
+        if row is None or (row.acknowledged_at is not None and due.letter is not Letter.SUPERVISED):
             return None
         titles = [
             known.title.get(due.recipient.language, known.title["en"]) if (known := about(name)) else name
@@ -58,7 +63,8 @@ class Letters:
             ("network", row.network),
             ("when", moment(row.at, self._office.zone)),
             ("tried", ", ".join(titles)),
-            ("points", str(row.points)),
+            ("points", "" if row.kind else str(row.points)),
+            ("done", words(due.recipient.language)["supervised"] if row.supervised else ""),
         ]
         return self._compose(due, rows, link=self._url("attempts"))
 
@@ -80,7 +86,10 @@ class Letters:
             except NotFound:
                 return None
             held = sorted(account.roles(self._office.today()) & APPROVERS)
-            if not held or account.number == request.reviewer:
+            reviewed = repository.reviewers(connection, request.number) | {request.reviewer}
+            if not held or (
+                account.number in reviewed and self._people.waiver(connection, account.number) is None
+            ):
                 return None
             token = self._desk.tokens.issue(connection, request.number, account.number, held[-1])
             there = self._url("approve", token=token)
@@ -95,7 +104,8 @@ class Letters:
 
     def _rows(self, connection: Connection, due: Due, request: AccessRequest) -> list[tuple[str, str]]:
         language, grant, official = due.recipient.language, request.grant, request.official
-        notes = [step.note for step in repository.story(connection, request.number) if step.note]
+        story = repository.story(connection, request.number)
+        notes = [step.note for step in story if step.note and step.role is not Role.REQUESTER]
         rows = [
             ("host", request.host),
             ("network", request.requester.network),

@@ -30,6 +30,8 @@ class Letter(StrEnum):
     REVOKED = "revoked"
     ALERT = "alert"
     ALERT_AGAIN = "alert_again"
+    CONCERN = "concern"
+    SUPERVISED = "supervised"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,16 +50,20 @@ class Limits:
 
     device_open: int = 5  # undecided requests of one device
     device_day: int = 20  # requests made or joined by one device in 24 hours
-    open_in_all: int = 2_000  # undecided requests of the whole school
+    device_words: int = 10  # things one device says about one request
+    device_urgent: int = (
+        20  # reports, and words that worry, of one device in 24 hours; no other limit holds for them
+    )
+    open_in_all: int = 2_000  # undecided requests of the whole school, and as many reports beside them
     undecided: timedelta = timedelta(days=30)  # after that a request nobody decided expires
     sign_in_failures: int = 5  # of one name within `sign_in_window`
     address_failures: int = 30  # of one address
     sign_in_window: timedelta = timedelta(minutes=15)
     idle: timedelta = timedelta(minutes=30)  # a session nobody uses
-    session: timedelta = timedelta(hours=10)
     token: timedelta = timedelta(hours=72)
     code: timedelta = timedelta(minutes=10)
     code_tries: int = 5
+    codes: int = 5  # codes that are sent for one link
     invitation: timedelta = timedelta(days=7)
 
 

@@ -10,7 +10,7 @@ from schoolgate_policy.model import Policy
 
 def home(policy: Policy, now: datetime) -> Page:
     """Return the front page of a portal without a request queue."""
-    return _page(200, "front.html.j2", policy, now, queue=False)
+    return _page(200, "front.html.j2", policy, now, queue=False, works=False)
 
 
 def missing(policy: Policy, now: datetime) -> Page:

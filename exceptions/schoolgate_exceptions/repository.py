@@ -18,9 +18,9 @@ from schoolgate_exceptions.model import (
     Requester,
     Step,
 )
-from schoolgate_exceptions.roles import Role
+from schoolgate_exceptions.roles import APPROVERS, Role
 from schoolgate_exceptions.tables import askers, requests, steps, write_instant
-from schoolgate_exceptions.workflow import OPEN, Action, State
+from schoolgate_exceptions.workflow import OPEN, REVIEWS, Action, State
 from schoolgate_policy.decision import Verdict
 
 _ASKERS = sa.select(sa.func.count()).where(askers.c.request == requests.c.number).scalar_subquery()
@@ -32,7 +32,7 @@ def insert(connection: Connection, new: AccessRequest) -> AccessRequest:
     values = _columns(new)
     result = connection.execute(requests.insert().values(values).returning(requests.c.number))
     added = replace(new, number=result.scalar_one())
-    add_asker(connection, added.number, new.requester.device, new.created_at)
+    add_asker(connection, added.number, new.requester, new.created_at)
     return added
 
 
@@ -72,37 +72,92 @@ def select(
     return [_request(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
 
 
-def same(connection: Connection, host: str, network: str, kind: Kind) -> AccessRequest | None:
-    """Return the open request of a network for the same host and of the same kind, if there is one."""
-    found = select(
-        connection,
+def count(connection: Connection, *where: ColumnElement[bool]) -> int:
+    """Return how many requests meet every condition."""
+    return connection.execute(sa.select(sa.func.count()).select_from(requests).where(*where)).scalar_one()
+
+
+def same(
+    connection: Connection,
+    host: str,
+    network: str,
+    kind: Kind,
+    *,
+    path: str = "",
+    alone: tuple[str, str] | None = None,
+    official: OfficialUse | None = None,
+) -> AccessRequest | None:
+    """Return the open request of a network for the same page and of the same kind, if there is one.
+
+    `alone` are the device and the words of what is never merged with anybody else's, but may be sent twice.
+    """
+    conditions = [
         requests.c.host == host,
+        requests.c.path == path,
         requests.c.network == network,
         requests.c.kind == kind,
         requests.c.state.in_(OPEN),
-        most=1,
-    )
-    return found[0] if found else None
+    ]
+    if alone is None:
+        found = select(connection, *conditions, most=1)
+    else:
+        device, reason = alone
+        found = select(connection, *conditions, requests.c.device == device, requests.c.reason == reason)
+    return next((one for one in found if alone is None or one.official == official), None)
 
 
-def add_asker(connection: Connection, number: int, device: str, at: datetime) -> bool:
-    """Note that a device asks for the same; return whether it had not done so before."""
+def add_asker(connection: Connection, number: int, who: Requester, at: datetime) -> None:
+    """Note that a device asks for this."""
+    values = {"request": number, "device": who.device, "at": at, "account": who.account}
+    connection.execute(askers.insert().values(values))
+
+
+def said_so_far(connection: Connection, number: int, device: str) -> int:
+    """Return how often a device has said something about a request; 0 where it has not asked for it."""
     here = sa.and_(askers.c.request == number, askers.c.device == device)
-    if connection.execute(sa.select(askers.c.at).where(here)).one_or_none() is not None:
-        return False
-    connection.execute(askers.insert().values(request=number, device=device, at=at))
-    return True
+    return connection.execute(sa.select(askers.c.times).where(here)).scalar() or 0
 
 
-def asked_since(connection: Connection, device: str, since: datetime) -> int:
-    """Return how many requests a device has made or joined since an instant."""
+def count_words(connection: Connection, number: int, device: str) -> None:
+    """Note that a device which has asked says more."""
+    here = sa.and_(askers.c.request == number, askers.c.device == device)
+    connection.execute(askers.update().where(here).values(times=askers.c.times + 1))
+
+
+def asker_accounts(connection: Connection, number: int) -> set[int]:
+    """Return the accounts of who asked for the same, signed in."""
+    query = sa.select(askers.c.account).where(askers.c.request == number, askers.c.account.is_not(None))
+    return set(connection.execute(query).scalars())
+
+
+def of_account(connection: Connection, account: int) -> list[AccessRequest]:
+    """Return what an account has asked for, alone or with others, oldest first."""
+    joined = sa.select(askers.c.request).where(askers.c.account == account)
+    return select(connection, sa.or_(requests.c.account == account, requests.c.number.in_(joined)))
+
+
+def was_said(connection: Connection, request: AccessRequest, text: str) -> bool:
+    """Whether somebody who asked has said just this already."""
+    here = sa.and_(steps.c.request == request.number, steps.c.action == Action.JOIN, steps.c.note == text)
+    return (
+        text == request.reason
+        or connection.execute(sa.select(steps.c.number).where(here).limit(1)).first() is not None
+    )
+
+
+def asked_since(connection: Connection, device: str, since: datetime, *, urgent: bool = False) -> int:
+    """Return how many requests a device has made or joined since an instant; with `urgent` those that cannot wait."""
     query = sa.select(sa.func.count()).where(askers.c.device == device, askers.c.at > since)
+    if urgent:
+        worrying = sa.or_(requests.c.kind == Kind.REPORT, requests.c.safeguarding.is_(True))
+        query = query.where(askers.c.request == requests.c.number, worrying)
     return connection.execute(query).scalar_one()
 
 
-def open_count(connection: Connection, device: str = "") -> int:
-    """Return how many requests wait for a decision; of one device where it is given."""
-    query = sa.select(sa.func.count()).select_from(requests).where(requests.c.state.in_(OPEN))
+def open_count(connection: Connection, device: str = "", *, reports: bool = False) -> int:
+    """Return how many requests wait for a decision, or how many reports; of one device where it is given."""
+    kind = requests.c.kind == Kind.REPORT if reports else requests.c.kind != Kind.REPORT
+    query = sa.select(sa.func.count()).select_from(requests).where(requests.c.state.in_(OPEN), kind)
     if device:
         query = query.where(requests.c.device == device)
     return connection.execute(query).scalar_one()
@@ -161,6 +216,13 @@ def story(connection: Connection, number: int) -> tuple[Step, ...]:
         )
         for row in rows
     )
+
+
+def reviewers(connection: Connection, number: int) -> set[int]:
+    """Return the accounts that did anything with a request before it could be approved, other than as an approver."""
+    reviewed = sa.and_(steps.c.action.in_(REVIEWS), steps.c.role.not_in(APPROVERS))
+    query = sa.select(steps.c.account).where(steps.c.request == number, reviewed)
+    return set(connection.execute(query.where(steps.c.account.is_not(None))).scalars())
 
 
 def mark(connection: Connection, number: int, **columns: Any) -> None:
@@ -257,6 +319,7 @@ def _request(row: RowMapping) -> AccessRequest:
         approver=row["approver"],
         waiver=row["waiver"],
         publication=Publication(row["written_at"], row["removed_at"], row["problem"], row["paste"]),
+        unsent=row["unsent"],
     )
 
 

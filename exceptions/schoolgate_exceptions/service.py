@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schoolgate_exceptions.accounts import Accounts
+from schoolgate_exceptions.api_tokens import ApiTokens
 from schoolgate_exceptions.approving import Approving
 from schoolgate_exceptions.asking import Asking
 from schoolgate_exceptions.audit import Audit
 from schoolgate_exceptions.audit_book import AuditBook
 from schoolgate_exceptions.boxes import Boxes
+from schoolgate_exceptions.condition import Conditions
 from schoolgate_exceptions.database import Database
 from schoolgate_exceptions.desk import Desk
 from schoolgate_exceptions.ending import Ending
@@ -78,6 +80,7 @@ class Service:
     people: People  # waivers of the separation of duties
     signing_in: SigningIn
     sessions: Sessions
+    api_tokens: ApiTokens
     register: Register  # official accounts, ended exceptions
     sanctioning: Sanctioning
     devices: Devices  # pseudonyms, and who may look behind one
@@ -90,6 +93,7 @@ class Service:
     switching: Switching  # states such as an incident
     policy: PolicyEditing
     overviews: Overviews
+    conditions: Conditions  # whether everything works, as far as it can be asked
     retention: Retention
     audit: AuditBook
     outbox: Outbox
@@ -127,8 +131,9 @@ def build_service(
     desk = Desk(office, accounts, outbox, tokens)
     sessions, people, publisher = Sessions(office, accounts), People(office, accounts), Publisher(desk)
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
-    numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk)
-    retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
+    numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk, people)
+    programs = ApiTokens(office, accounts)
+    retention, sanctioning = Retention(office, outbox, sessions, programs), Sanctioning(office)
     devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
     evidence = Evidence(office)
     papers = Papers(
@@ -137,6 +142,9 @@ def build_service(
         FactFinder(office, evidence, retention, accounts, policy, outbox),
     )
     papers.checks = ProbeChecks(probes)
+    jobs = Jobs(
+        office, ending, publisher, outbox, letters, Reminders(desk), retention, sanctioning, policy, alerting
+    )
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -149,6 +157,7 @@ def build_service(
         people=people,
         signing_in=SigningIn(office, accounts, sessions),
         sessions=sessions,
+        api_tokens=programs,
         register=Register(office, ending),
         sanctioning=sanctioning,
         devices=devices,
@@ -165,17 +174,7 @@ def build_service(
         audit=AuditBook(office),
         outbox=outbox,
         publisher=publisher,
-        jobs=Jobs(
-            office,
-            ending,
-            publisher,
-            outbox,
-            letters,
-            Reminders(desk),
-            retention,
-            sanctioning,
-            policy,
-            alerting,
-        ),
+        jobs=jobs,
+        conditions=Conditions(office, papers, outbox, jobs, probes),
         boxes=Boxes(office),
     )

@@ -43,6 +43,7 @@ class State(StrEnum):
 class Action(StrEnum):
     """What somebody does with a request."""
 
+    JOIN = "ask as well"  # somebody else wants the same, in their own words
     TAKE = "take"  # the officer begins to look at it
     ASK_BACK = "ask back"  # the officer puts a question to who asked
     ANSWER = "answer"
@@ -62,6 +63,7 @@ class Action(StrEnum):
 
 
 OPEN = frozenset({State.SUBMITTED, State.UNDER_REVIEW, State.RECOMMENDED})
+REVIEWS = frozenset({Action.TAKE, Action.ASK_BACK, Action.REFER, Action.RECOMMEND, Action.RECONSIDER})
 GRANTED = frozenset({State.APPROVED, State.APPLIED})
 
 
@@ -86,6 +88,7 @@ _FRESH = {State.SUBMITTED, State.UNDER_REVIEW}
 _O, _H, _D = Role.OFFICER, Role.HEAD, Role.DEPUTY
 
 MOVES: tuple[Move, ...] = (
+    *(_move(Action.JOIN, {state}, state, Role.REQUESTER) for state in State if state in OPEN),
     _move(Action.TAKE, {State.SUBMITTED}, State.UNDER_REVIEW, _O, Role.DSL),
     _move(Action.ASK_BACK, _FRESH, State.UNDER_REVIEW, _O, Role.DSL),
     _move(Action.ANSWER, {State.UNDER_REVIEW}, State.UNDER_REVIEW, Role.REQUESTER),

@@ -35,6 +35,9 @@ class Technique(StrEnum):
     NO_SNI = "no_sni"
     SNI_MISMATCH = "sni_mismatch"
     FRONTING = "fronting"
+    MISDIRECTED = "misdirected"  # an allowed site asked for on the connection of another
+    SNI_IP_MISMATCH = "sni_ip_mismatch"
+    UPSTREAM_CERTIFICATE = "upstream_certificate"
     SPLIT_HELLO = "split_hello"
     CLIENT_DISTRUST = "client_distrust"
     NON_HTTP_TLS = "non_http_tls"
@@ -47,6 +50,7 @@ class Technique(StrEnum):
     PROXY_DIRECT = "proxy_direct"
     PRIVATE_ADDRESS = "private_address"
     # Packets, refused by the firewall
+    PRIVATE_DNS = "private_dns"  # port 853 of the box itself, which Android tries by itself
     HARDCODED_IP = "hardcoded_ip"
     UNRESOLVED_DESTINATION = "unresolved_destination"
     WIREGUARD = "wireguard"

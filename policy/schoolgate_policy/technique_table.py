@@ -23,7 +23,8 @@ _HEAD = """<!-- Made from the table by `python -m schoolgate_policy.technique_ta
 # Ways round the filter
 
 Everything that Schoolgate can name, and what becomes of it. `counts` is what one attempt adds to the score of a device
-(`circumvention` in policy.yaml): 1 may come from a setting or an app, 2 takes a program or a site made for it, 3 takes
+(`circumvention` in policy.yaml): 1 may come from a setting or an app, and however often it is repeated it adds at most 3 and
+raises no alert by itself; 2 takes a program or a site made for it, 3 takes
 skill or intent. 0 is background noise: devices do it by themselves; it is stopped and counted, and held against nobody.
 
 | technique | means | seen by | counts | what stops it |

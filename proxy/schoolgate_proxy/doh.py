@@ -6,7 +6,9 @@ that of the large public resolvers. Knows no proxy framework.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Iterable
+from enum import Enum, auto
 from urllib.parse import parse_qs
 
 _TYPES = frozenset(
@@ -17,18 +19,24 @@ _TYPES = frozenset(
         "application/dns-json",
     }
 )
-_READABLE = (
-    "text/",
-    "application/json",
-    "application/x-www-form-urlencoded",
-    "multipart/",
-    "application/xml",
-)
-_LONGEST_QUESTION = 1024  # octets: a question is short, so that such bodies may be waited for
+_LONGEST_WAITED_FOR = 4096  # octets of a request body; a padded question has 128 n (RFC 8467 4.1)
 _LONGEST_ANSWER = 65_535  # RFC 1035 4.2.2
 _JSON_SIGNS = (b'"Status"', b'"TC"', b'"RD"', b'"Question"')
+_JSON_LOOKED_AT = 16_384  # octets
+_BLANK = b" \t\r\n\xef\xbb\xbf"  # with the byte order mark
+_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{1,62}\.?", re.IGNORECASE)
+_RECORD_TYPES = frozenset(
+    {"a", "aaaa", "any", "caa", "cname", "https", "mx", "ns", "ptr", "soa", "srv", "svcb", "txt"}
+) | {"1", "28", "64", "65"}
 
-type Chunks = list[bytes] | bytes
+
+class Sight(Enum):
+    """What the beginning of a body shows; a closed set."""
+
+    FOUND = auto()
+    ORDINARY = auto()
+    UNSURE = auto()  # more must come, and what there is must wait for it
+    PERHAPS = auto()  # it may be found out later; nothing has to wait
 
 
 def is_doh_type(value: str) -> bool:
@@ -45,18 +53,16 @@ def asks(path: str, types: Iterable[str]) -> bool:
     before, _, query = path.partition("?")
     if before.endswith("/dns-query") and ("name=" in query or "dns=" in query):
         return True
+    if before == "/resolve" and "name=" in query and _asks_in_words(query):
+        return True
     if "ct=application" in query and any(is_doh_type(value) for value in parse_qs(query).get("ct", ())):
         return True
     return "dns=" in query and any(_asks_in_base64(text) for text in parse_qs(query).get("dns", ()))
 
 
-def may_hold_question(method: str, content_type: str, length: int) -> bool:
-    """Whether a body is short enough, and of such a type, to be looked at before anything of it is sent on."""
-    return (
-        method in {"POST", "PUT", "PATCH"}
-        and 17 <= length <= _LONGEST_QUESTION
-        and not content_type.lower().startswith(_READABLE)
-    )
+def may_wait(method: str, length: int) -> bool:
+    """Whether a request body is so short that all of it may be waited for, and a page be shown if it is a question."""
+    return method in {"POST", "PUT", "PATCH"} and 12 <= length <= _LONGEST_WAITED_FOR
 
 
 def may_hold_answer(length: int | None) -> bool:
@@ -64,38 +70,30 @@ def may_hold_answer(length: int | None) -> bool:
     return length is None or 12 <= length <= _LONGEST_ANSWER
 
 
-def is_question(body: bytes) -> bool:
-    """Whether a body is a DNS query and nothing else."""
-    return _is_message(body, response=False)
+def question(body: bytes) -> Sight:
+    """Say whether a body begins as a DNS query does, whatever follows: questions are padded (RFC 7830)."""
+    return _message(body, response=False)
 
 
-def is_answer(body: bytes) -> bool:
-    """Whether a body begins as a DNS response does, on the wire or in JSON."""
-    if body[:1] == b"{":
-        head = body[:512]
-        return all(sign in head for sign in _JSON_SIGNS)
-    return _is_message(body, response=True)
+def answer(body: bytes) -> Sight:
+    """Say whether a body begins as a DNS response does, on the wire or in JSON."""
+    sight = _message(body, response=True)
+    if sight is not Sight.ORDINARY:  # a client chooses the first two octets, and may choose those of JSON
+        return sight
+    text = body.lstrip(_BLANK)
+    if text[:1] not in {b"", b"{", b"["} or len(text) > _JSON_LOOKED_AT:
+        return Sight.ORDINARY
+    found = sum(sign in text for sign in _JSON_SIGNS)
+    if found == len(_JSON_SIGNS):
+        return Sight.FOUND
+    return Sight.UNSURE if found > 1 else Sight.PERHAPS
 
 
-class Watch:
-    """Looks at the first octets of a streamed body and stops it where they are DNS; for mitmproxy's `stream`."""
-
-    __slots__ = ("_found", "_looking", "_stopped", "_told")
-
-    def __init__(self, looking: Callable[[bytes], bool], found: Callable[[], None]) -> None:
-        """Pass everything on until `looking` says of the first piece that it is DNS; then `found` is called."""
-        self._looking = looking
-        self._found = found
-        self._told = self._stopped = False
-
-    def __call__(self, data: bytes) -> Chunks:
-        """Return what is passed on of a piece."""
-        if not self._told and data:
-            self._told = True
-            if self._looking(data):
-                self._stopped = True
-                self._found()
-        return [] if self._stopped or not data else data
+def _asks_in_words(query: str) -> bool:
+    """Whether parameters name a host and a type of record, as the JSON form does."""
+    parameters = parse_qs(query)
+    kinds = {kind.lower() for kind in parameters.get("type", ())}
+    return bool(kinds & _RECORD_TYPES) and any(_NAME.fullmatch(name) for name in parameters.get("name", ()))
 
 
 def _asks_in_base64(text: str) -> bool:
@@ -106,16 +104,27 @@ def _asks_in_base64(text: str) -> bool:
     return len(message) >= 17 and message[4:6] == b"\x00\x01" and not message[2] & 0x80
 
 
-def _is_message(body: bytes, *, response: bool) -> bool:
-    """Whether octets begin with a DNS header of one standard question, and that question."""
-    if len(body) < 17 or bool(body[2] & 0x80) is not response or body[2] & 0x78 or body[4:6] != b"\x00\x01":
-        return False
-    if body[3] & 0x40 or (not response and (body[3] & 0x0F or body[6:10] != b"\x00\x00\x00\x00")):
-        return False
+def _message(body: bytes, *, response: bool) -> Sight:
+    """Look for a DNS header of one standard question, and that question."""
+    if _is_other_header(body, response=response):
+        return Sight.ORDINARY
     place = 12
     while place < len(body) and (length := body[place]):
-        if length > 63:
-            return False
         place += 1 + length
+        if length > 63 or place - 12 > 254:  # RFC 1035 2.3.4
+            return Sight.ORDINARY
+    if len(body) < place + 5:
+        return Sight.UNSURE
     # RFC 1035 3.2.4: the class after type is IN (1) or ANY (255).
-    return place + 5 <= len(body) and body[place + 3] == 0 and body[place + 4] in {1, 255}
+    return Sight.FOUND if body[place + 3] == 0 and body[place + 4] in {1, 255} else Sight.ORDINARY
+
+
+def _is_other_header(body: bytes, *, response: bool) -> bool:
+    """Whether what there is of a header cannot be one of DNS; no text looks like one from its third octet on."""
+    if len(body) > 2 and (bool(body[2] & 0x80) is not response or body[2] & 0x78):
+        return True
+    if len(body) > 3 and body[3] & (0x40 if response else 0x4F):
+        return True
+    if not b"\x00\x01".startswith(body[4:6]):
+        return True
+    return not response and bool(body[6:10].strip(b"\x00"))  # answers, or authority, in a question

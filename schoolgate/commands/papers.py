@@ -31,6 +31,10 @@ def report(
     form: Annotated[
         str, typer.Option("--format", help="html, pdf, csv, json or text.", metavar="FORM")
     ] = "text",
+    about: Annotated[
+        str,
+        typer.Option("--for", help="Whom it is about: pupils (and visitors), staff or both.", metavar="WHOM"),
+    ] = "both",
     output: Output = None,
     policy: PolicyFile = DEFAULT_POLICY,
     folder: StateFolder = None,
@@ -40,11 +44,14 @@ def report(
 ) -> None:
     """Report what was blocked, tried, asked for and checked, in plain English and without names."""
     from schoolgate_exceptions.papers.desk import REPORT_FORMS
+    from schoolgate_exceptions.papers.reports import ABOUT
     from schoolgate_exceptions.roles import SYSTEM
 
     form = _chosen(form, REPORT_FORMS, output, as_json=as_json)
+    if about not in ABOUT:
+        refuse([f"--for: nobody is `{about}`; available: {', '.join(ABOUT)}"])
     with opened(policy, folder, settings) as service:
-        paper = service.papers.report(SYSTEM, _day(first), _day(last), form)
+        paper = service.papers.report(SYSTEM, _day(first), _day(last), form, about)
         made = service.papers.hand_over(paper, form)
     _hand_over(made, output)
 

@@ -67,11 +67,11 @@ def health(settings: Settings) -> Iterator[tuple[str, Endpoint]]:
         yield "evidence", settings.metrics.firewall
 
 
-def not_ready(at: Endpoint) -> str:
-    """Return what is wrong with what should answer at a health address; empty: it is well."""
+def not_ready(at: Endpoint, seconds: float = _SECONDS) -> str:
+    """Return what is wrong with what should answer at a health address within some seconds; empty: it is well."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{at}/readyz", timeout=_SECONDS):
+        with opener.open(f"http://{at}/readyz", timeout=seconds):
             return ""
     except urllib.error.HTTPError as error:
         with error:

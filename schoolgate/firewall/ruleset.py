@@ -265,6 +265,8 @@ def _own_doors(plan: Plan, vlan: Vlan) -> Iterator[str]:
         if admin := _family(plan.admin, version):
             yield f"{key} saddr {_several(admin)} tcp dport 22 accept"
     yield "fib daddr type { broadcast, multicast } drop"  # devices announcing themselves
+    # Android asks the server that DHCP named, and no other, whether it can do DNS over TLS: not what somebody did.
+    yield f"meta l4proto {{ tcp, udp }} th dport 853 goto refuse_{Technique.PRIVATE_DNS}"
     yield f"tcp dport {_several(plan.own_tcp)} goto refuse_{Technique.PROXY_DIRECT}"
     yield "goto classify"
 

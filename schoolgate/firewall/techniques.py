@@ -57,6 +57,7 @@ COUNTED: tuple[Technique, ...] = tuple(
             *_UDP,
             *BY_PROTOCOL.values(),
             *BY_PAYLOAD.values(),
+            Technique.PRIVATE_DNS,
             Technique.PROXY_DIRECT,
             Technique.SPOOFED_SOURCE,
             Technique.OTHER_PORT,

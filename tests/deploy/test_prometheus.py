@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from running import ROOT, clean_environment
 from watching import PROMETHEUS, alerts, metrics_in, metrics_of_ours, questions, read, recorded
 
@@ -14,6 +15,7 @@ from schoolgate.metrics_targets import main, targets
 from schoolgate.settings import Settings
 
 CASES = ROOT / "tests/deploy/alerts.test.yml"
+RENDERED = ROOT / "tests/deploy/alerts.rendered.txt"
 RUNBOOK = ROOT / "docs/alerts.md"
 promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (prometheus)")
 amtool = pytest.mark.skipif(
@@ -44,12 +46,59 @@ def test_every_alert_fires_and_is_quiet_when_it_should():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_recording_rule_is_tried():
+    """Each recording rule is asked for in a case of its own, or an alert with a case is made of it."""
+    asked = " ".join(one["expr"] for case in read(CASES)["tests"] for one in case["promql_expr_test"])
+    made_of = " ".join([asked, *(alert["expr"] for alert in alerts()), *recorded().values()])
+    assert {name for name in recorded() if name not in made_of} == set()
+    assert "network_verdict:" in asked
+    assert "block_ratio5m" in asked
+
+
+def rendered(folder) -> list[str]:
+    """Return what promtool makes of the annotations of every alert that fires in a case: a line for each."""
+    cases = read(CASES)
+    cases["rule_files"] = [str((CASES.parent / name).resolve()) for name in cases["rule_files"]]
+    for case in cases["tests"]:
+        firing = [
+            (re.findall(r'alertname="(\w+)"', one["expr"]), one)
+            for one in case.pop("promql_expr_test")
+            if one["exp_samples"]
+        ]
+        case["alert_rule_test"] = [
+            {"eval_time": one["eval_time"], "alertname": name, "exp_alerts": []}
+            for names, one in firing
+            for name in names
+        ]
+    file = folder / "annotations.yml"
+    file.write_text(yaml.safe_dump(cases))
+    done = run("promtool", "test", "rules", file)
+    found = re.findall(r"Labels:\{(.*)\}\s+Annotations:\{(.*)\}", done.stdout + done.stderr)
+    return sorted(
+        f"{re.search('alertname=.(\\w+)', labels)[1]}: {re.search('summary=.(.*?)"(, |$)', notes)[1]}".replace(
+            "\\", ""
+        )
+        for labels, notes in found
+    )
+
+
+@promtool
+def test_what_people_read_is_whole(tmp_path):
+    """Every alert that fires says its summary with numbers and names put in, as committed beside the cases."""
+    lines = list(dict.fromkeys(rendered(tmp_path)))
+    assert {line.partition(":")[0] for line in lines} == {alert["alert"] for alert in alerts()}
+    assert not [line for line in lines if "{{" in line or "no value" in line or "error" in line]
+    assert lines == RENDERED.read_text().splitlines()
+
+
 def test_every_alert_is_tried_both_ways():
     """Each alert has a case in which it fires and a moment at which it must not."""
     fires, quiet = set(), set()
     for case in read(CASES)["tests"]:
         for one in case["promql_expr_test"]:
-            (name,) = re.findall(r'alertname="(\w+)"', one["expr"])
+            if not (found := re.findall(r'alertname="(\w+)"', one["expr"])):
+                continue  # about a recording rule
+            (name,) = found
             (fires if one["exp_samples"] else quiet).add(name)
     everyone = {alert["alert"] for alert in alerts()}
     assert fires == quiet == everyone

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import panel_pictures
 import pytest
 import yaml
 from dnslib import DNSRecord
@@ -75,6 +77,14 @@ class Prometheus:
         data = urllib.parse.urlencode({"query": expr}).encode()
         return self._get("query", data)["result"]
 
+    def ask_lately(self, expr: str, lasting: bool = True) -> list:
+        """Return what an expression gives now, or each second of the last minute."""
+        if not lasting:
+            return self.ask(expr)
+        now = time.time()
+        words = {"query": expr, "start": now - 60, "end": now, "step": "2"}
+        return self._get("query_range", urllib.parse.urlencode(words).encode())["result"]
+
     def _get(self, what: str, data: bytes | None = None) -> dict:
         try:
             with urllib.request.urlopen(f"http://{self.address}/api/v1/{what}", data, timeout=20) as response:
@@ -104,9 +114,9 @@ class Prometheus:
 def _remember(folder: Path) -> None:
     """Give Prometheus an hour's past in which a few attempts were seen: what is usual is reckoned from it."""
     now = int(time.time())
-    name = "schoolgate_circumvention_attempts"
+    name = "schoolgate_attempts"
     rows = [
-        f'{name}_total{{job="schoolgate",part="dns",instance="before",kind="attempt",network="{network}",'
+        f'{name}_total{{job="schoolgate",part="portal",instance="before",kind="attempt",network="{network}",'
         f'technique="doh"}} {minute} {now - 3600 + 60 * minute}'
         for network in ("pupils", "staff", "guests")
         for minute in range(45)
@@ -226,7 +236,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespac
         for _ in range(3):
             traffic(running, internet)
             time.sleep(1.5)
-        eventually(lambda: prometheus.answers("network:schoolgate_circumvention_attempts:usual10m > 0"), 60)
+        eventually(lambda: prometheus.answers("network:schoolgate_attempts:usual10m > 0"), 60)
         eventually(
             lambda: prometheus.answers(
                 'increase(schoolgate_circumvention_attempts_total{part="proxy"}[2m]) > 0'
@@ -281,6 +291,19 @@ def test_every_panel_has_an_answer(watched):
                 continue  # nobody may stand at port 443 here, so nothing was relayed
             unanswered.append(f"{board}: {panel['title']}: {expr}")
     assert unanswered == []
+
+
+def test_every_panel_is_drawn(watched, tmp_path):
+    """A page for each dashboard, where `make panels` wants it: questions, series with a legend of their own, units."""
+    folder = Path(os.environ.get("SCHOOLGATE_PANELS") or tmp_path)
+    drawn = panel_pictures.write(watched.prometheus.ask_lately, folder)
+    assert len(drawn) == len(list(panels()))
+    for one in drawn:
+        said = [each.legend for each in one.series]
+        assert one.unit, one.title
+        assert not [text for text in said if not text.strip() or "{" in text], one.title
+        assert len(set(said)) == len(said), f"{one.title}: two series of one name: {said}"
+    assert len(list(folder.glob("*.html"))) == len({one.board for one in drawn})
 
 
 def test_prometheus_sees_every_technique_by_its_name(watched):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,9 +21,10 @@ import httpx
 import netns_clients as client
 import pytest
 import yaml
+from clean_packets import SYSTEMS, packets
 from netns_school import METRICS, ROOT, Box, Host, School, school_policy, wait_for
 from school import PASSWORD
-from watching import PROMETHEUS, read
+from watching import PROMETHEUS, panels, read
 from ways_round import FOUR, TRIES, Try
 
 from schoolgate.request_queue import open_service
@@ -102,6 +104,18 @@ class Story:
             if name
         }
 
+    def reported(self) -> set[str]:
+        """Return the ways that `schoolgate report` names for pupils, until today."""
+        day = time.strftime("%Y-%m-%d", time.gmtime(self.since - 86_400)), time.strftime("%Y-%m-%d")
+        command = ["report", "--from", day[0], "--to", day[1], "--format", "json"]
+        files = ["--policy", str(self.box.policy), "--settings", str(self.box.settings)]
+        done = subprocess.run(
+            [sys.executable, "-m", "schoolgate", *command, *files],
+            cwd=self.box.folder, capture_output=True, text=True, timeout=300, check=True,
+        )  # fmt: skip
+        (pupils,) = [one for one in json.loads(done.stdout)["streams"] if one["people"] == "pupil"]
+        return {*pupils["ways"], *pupils["background_ways"]}
+
     def page(self, path: str) -> str:
         """Return a page of the portal as the safeguarding lead sees it."""
         return self.school.edge.do(_look, path)
@@ -140,7 +154,7 @@ def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) ->
             service.accounts.add(SYSTEM, DSL, "A lead", [Holding(Role.DSL)], password=PASSWORD)
         undo.callback(box.rewrite, school_policy())
         undo.callback(_forgive, service)
-        undo.callback(_stop, _reader(school, box, tmp_path_factory.mktemp("reader") / "log"))
+        box.watch()
         undo.callback(_stop, _prometheus(school, tmp_path_factory.mktemp("prometheus")))
         made = Story(school, box, time.time())
         wait_for(lambda: _answers(made, "firewall"), PATIENCE)
@@ -148,22 +162,6 @@ def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) ->
         school.pupil.run("ip", "address", "replace", f"{HONEST}/16", "dev", "eth0")
         undo.callback(school.pupil.run, "ip", "address", "del", f"{HONEST}/16", "dev", "eth0")
         yield made
-
-
-def _reader(school: School, box: Box, log: Path) -> subprocess.Popen[bytes]:
-    """Start what reads the firewall's evidence, as its unit does."""
-    command = [
-        sys.executable,
-        "-m",
-        "schoolgate",
-        "firewall",
-        "evidence",
-        "--follow",
-        "1",
-        "--settings",
-        str(box.settings),
-    ]
-    return school.edge.start(*command, log=log, cwd=box.folder)
 
 
 def _prometheus(school: School, folder: Path) -> subprocess.Popen[bytes]:
@@ -220,7 +218,7 @@ def _try_all(story: Story, tries: list[Try]) -> list[str]:
 
 
 def test_forty_techniques_are_stopped_and_seen(story: Story, leaks) -> None:
-    """Each is stopped; /metrics, Prometheus, the stored events and the portal's page know it by its own name."""
+    """Each is stopped; /metrics, Prometheus, the stored events, the portal's page and the report know it by its own name."""
     tries = chosen(BUT_LAST)
     techniques = {one.technique for one in tries}
     assert len(techniques) >= 30
@@ -242,10 +240,38 @@ def test_forty_techniques_are_stopped_and_seen(story: Story, leaks) -> None:
     for known in (risen, story.stored, collected):
         _comes_to_know(known, techniques)
     page = story.page("/attempts?days=1&network=pupils")
-    missing = {
-        name for name in techniques if (known := about(name)) and _title(known.title["en"]) not in page
+    titles = {name: known.title["en"] for name in techniques if (known := about(name))}
+    assert titles.keys() == techniques
+    assert {name for name, title in titles.items() if _title(title) not in page} == set()
+    told = story.reported()
+    assert {name for name, title in titles.items() if title not in told} == set()
+
+
+def test_the_panels_of_the_firewall_are_not_empty(story: Story) -> None:
+    """Where the firewall runs, every panel that asks for it has an answer, whatever its description allows."""
+    assert _try_all(story, chosen(frozenset({"ssh", "openvpn", "proxy_port"}))) == []
+    asked = {
+        panel["title"]: [
+            target["expr"] for target in panel["targets"] if "schoolgate_firewall_" in target["expr"]
+        ]
+        for _, panel in panels()
     }
-    assert missing == set()
+    asked = {title: exprs for title, exprs in asked.items() if exprs}
+    assert len(asked) >= 2
+
+    def empty() -> list[str]:
+        words = {"$__range": "5m", "$__rate_interval": "5m", "$__interval": "5s", "$network": ".*"}
+        found = []
+        for title, exprs in asked.items():
+            for expr in exprs:
+                for word, meant in words.items():
+                    expr = expr.replace(word, meant)  # noqa: PLW2901 - step by step
+                found += [] if story.ask(expr) else [f"{title}: {expr}"]
+        return found
+
+    with suppress(AssertionError):
+        wait_for(lambda: not empty(), PATIENCE)
+    assert empty() == []
 
 
 def _comes_to_know(known: Callable[[], set[str]], wanted: set[str]) -> None:
@@ -290,8 +316,21 @@ def test_the_device_is_supervised_by_its_score(story: Story) -> None:
     assert ("alert", DSL) in letters
 
 
+def _send_clean(gateway: str) -> None:
+    """Send the packets of clean devices, from the honest laptop's address; what becomes of them is the firewall's business."""
+    where = {"box": gateway, "internet": "45.60.9.9", "everybody": "224.0.0.251"}
+    for system in SYSTEMS:
+        for one in packets(system):
+            kind = socket.SOCK_STREAM if one.protocol == "tcp" else socket.SOCK_DGRAM
+            with socket.socket(socket.AF_INET, kind) as made, suppress(OSError):
+                made.bind((HONEST, 0))
+                made.settimeout(5)
+                made.connect((where[one.to], one.port))
+                made.send(one.payload)
+
+
 def test_an_honest_hour_shows_nothing(story: Story) -> None:
-    """All that clean laptops and telephones ask in half an hour each, and what people read: no attempt, no point."""
+    """All that clean laptops and telephones ask and send in half an hour each, and what people read: no attempt, no point."""
 
     def score() -> tuple[float, list[tuple]]:
         asked = 'sum(schoolgate_circumvention_attempts_total{network="pupils",kind="attempt"})'
@@ -313,6 +352,7 @@ def test_an_honest_hour_shows_nothing(story: Story) -> None:
         story.pupil.run(
             "dig", "-b", HONEST, f"@{story.pupil.gateway4}", "+tries=1", "+time=5", *words, seconds=600
         )
+    story.pupil.do(_send_clean, story.pupil.gateway4)
     for name in ("news.example", "school.example"):
         printed = story.pupil.run("curl", "-sk", "-m", "30", "--interface", HONEST, f"https://{name}/")
         assert "real site" in printed
@@ -322,3 +362,5 @@ def test_an_honest_hour_shows_nothing(story: Story) -> None:
     assert story.rows(scored, began) == []
     seen = story.rows("SELECT count(*) FROM events WHERE at >= ? AND technique != ''", began)
     assert seen != [(0,)]  # canaries and the like are counted, as what devices do by themselves
+    known = {name for (name,) in story.rows("SELECT DISTINCT technique FROM events WHERE at >= ?", began)}
+    assert {"private_dns", "quic", "stun", "ipsec", "other_port"} <= known

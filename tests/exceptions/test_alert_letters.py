@@ -160,3 +160,35 @@ def test_school_hours(sqlite_only: str, tmp_path) -> None:
     assert is_in_hours(policy, local("2026-11-23T08:00"))
     assert not is_in_hours(policy, local("2026-11-23T17:00"))
     assert not is_in_hours(policy, local("2026-11-22T10:00"))
+
+
+RESTRICTED = "A device is under supervision now"
+
+
+def test_supervision_is_told_to_the_same_people(posting: School, postman: Postman) -> None:
+    """Where a burst goes on until its device is restricted, whoever was told of the burst is told of that, once."""
+    posting.policy.write_text(
+        posting.policy.read_text() + "circumvention: {supervise: 20 in 1 hour, supervise_for: 2 days}\n"
+    )
+    dsl = posting.person(DSL, Role.DSL)
+    posting.person(HEAD, Role.HEAD)
+    happen(posting, burst(posting))
+    assert received(postman) == [(DSL, ATTEMPTS)]
+    for _ in range(8):
+        posting.clock.forward(minutes=2)
+        happen(posting, burst(posting))
+    assert received(postman) == [(DSL, RESTRICTED)]
+    assert posting.service.alerting.listed(dsl)[0].supervised
+
+
+def test_one_letter_where_both_come_at_once(posting: School, postman: Postman) -> None:
+    """A burst that is restricted before its letter went out is one letter, which says so."""
+    posting.policy.write_text(
+        posting.policy.read_text() + "circumvention: {supervise: 6 in 1 hour, supervise_for: 2 days}\n"
+    )
+    posting.person(DSL, Role.DSL)
+    happen(posting, burst(posting))
+    (letter,) = postman.letters
+    part = letter.get_body(("plain",))
+    assert part is not None
+    assert "closely supervised pupil" in part.get_content()

@@ -96,6 +96,15 @@ def test_prefetches_of_one_page_are_one_attempt(quick: School) -> None:
     assert (counted.key, counted.count, counted.sightings) == (("vpn",), 1, 10)
 
 
+def test_attempts_are_counted_folded(quick: School) -> None:
+    """Whoever counts for Prometheus hears of an attempt once, however often and on whichever layer it was seen."""
+    heard: list[tuple[str, str]] = []
+    quick.service.log.attempted = lambda technique, network: heard.append((technique, network))
+    names = [visit(f"vpn{n}.example", after=n, category="vpn") for n in range(10)]
+    log(quick, *names, *(sighting("vpn", after=n) for n in range(10)), sighting("tor"), visit())
+    assert heard == [("vpn", "pupils"), ("tor", "pupils")]
+
+
 def test_rows_name_no_device(school: School) -> None:
     """A row holds a keyed pseudonym; the address stands nowhere in the database but sealed."""
     (found,) = log(school, visit())
@@ -337,3 +346,67 @@ def test_times_are_listed_for_a_picture(quick: School) -> None:
     (one,) = look.devices(officer, MONDAY - HOUR, MONDAY + HOUR, technique="vpn")
     assert (one.attempts, one.points, one.techniques) == (1, 2, ("vpn",))
     assert quick.service.retention.purge(SYSTEM)
+
+
+def test_a_hold_is_for_those_who_may_see_the_device(school: School) -> None:
+    """The DSL neither holds nor releases a device of staff, nobody does without a reason or for what does not exist."""
+    log(school, sighting("tor"), sighting("tor", STAFF))
+    dsl, head = school.person("dsl@school.example", Role.DSL), school.person("head@school.example", Role.HEAD)
+    devices = school.service.devices
+    staff, pupil = devices.pseudonym(STAFF), devices.pseudonym(PUPIL)
+    devices.hold(head, staff, "a case of staff")
+    for act in (devices.hold, devices.release):
+        with pytest.raises(NotAllowed):
+            act(dsl, staff, "curious")
+        with pytest.raises(InvalidInput):
+            act(head, staff, " ")
+        with pytest.raises(NotFound):
+            act(head, "0" * 32, "no such thing")
+        with pytest.raises(NotAllowed):
+            act(school.person(f"{act.__name__}@school.example", Role.GOVERNOR), pupil, "curious")
+    with school.service.office.read() as connection:
+        assert devices.held(connection) == {staff}
+    devices.release(head, staff, "closed")
+    with school.service.office.read() as connection:
+        assert devices.held(connection) == frozenset()
+
+
+def test_an_alert_keeps_an_address_only_while_nobody_has_looked(school: School) -> None:
+    """Annex, purge and proof say the same: an address goes with its events unless an alert waits or a hold keeps it."""
+    for address in (PUPIL, OTHER_PUPIL, "10.20.0.7"):
+        log(school, *(sighting(one, address, after=n) for n, one in enumerate(SCORED[:8])))
+    dsl = school.person("dsl@school.example", Role.DSL)
+    seen, unseen, held = (school.service.devices.pseudonym(one) for one in (PUPIL, OTHER_PUPIL, "10.20.0.7"))
+    for one in school.service.alerting.listed(dsl):
+        if one.device != unseen:
+            school.service.alerting.acknowledge(dsl, one.number)
+    school.service.devices.hold(dsl, held, "police case 7")
+    school.clock.forward(days=31)
+    proof = {one.what: one for one in school.service.retention.purge()}
+    assert all(one.is_proved for one in proof.values())
+    with school.service.office.read() as connection:
+        left = set(connection.execute(sa.select(event_devices.c.device)).scalars())
+    assert left == {unseen, held}
+    assert len(alert_rows(school)) == 3
+    with pytest.raises(NotFound):
+        school.service.watched.file(dsl, seen, "case 12", MONDAY - HOUR, MONDAY + HOUR)
+    for one in school.service.alerting.listed(dsl, open_only=True):
+        school.service.alerting.acknowledge(dsl, one.number)
+    assert {one.what: one for one in school.service.retention.look()}["devices"].is_proved is False
+    school.service.retention.purge()
+    assert {one.what: one for one in school.service.retention.look()}["devices"].is_proved
+    text = school.service.papers.hand_over(school.service.papers.annex(SYSTEM, "text"), "text").decode()
+    assert "30 days after it was last seen; longer while nobody has looked at an alert of it" in text
+
+
+def test_a_sanction_lifted_by_hand_stays_lifted_after_a_restart(school: School) -> None:
+    """Another process knows who was supervised for this burst, so one more attempt brings no sanction back."""
+    set_policy(school, "circumvention: {supervise: 12 in 1 hour, supervise_for: 2 days}")
+    officer = school.person("officer@school.example", Role.OFFICER)
+    log(school, *(sighting(one, after=n) for n, one in enumerate(SCORED)))
+    (imposed,) = school.service.sanctioning.listed(officer)
+    school.service.sanctioning.lift(officer, imposed.number, "a misunderstanding")
+    school.service.close()
+    school.service = school.build()
+    log(school, sighting(SCORED[0], after=200), sighting(SCORED[1], after=260))
+    assert school.service.sanctioning.listed(officer) == []

@@ -48,7 +48,7 @@ def link_of(live, request, email="head@school.example"):
 def code_of(live):
     """Return the code that waits in the outbox, as its letter says it."""
     service = live.school.service
-    letters = Letters(service.publisher._desk)
+    letters = Letters(service.publisher._desk, service.people)
     with service.office.write() as connection:
         rows = connection.execute(sa.select(outbox).where(outbox.c.letter == Letter.CODE)).all()
         mail = letters.render(connection, _due(rows[-1]))
@@ -311,10 +311,10 @@ def test_only_the_officer_edits(live, head):
 
 
 def test_home(live, officer):
-    """Home says whether it works, what is open, what changes next and when, what waits, and the last change."""
+    """Home says what is known of whether it works, what is open, what changes next and when, what waits, and the last change."""
     live.school.ask()
     page = officer.get("/home").text
-    for words in ("The filter is working", "Waiting", "Open now", "Next", "Last change of the policy"):
+    for words in ("whether the filter works", "Waiting", "Open now", "Next", "Last change of the policy"):
         assert words in page
     assert "Today at 10:30" in page
 

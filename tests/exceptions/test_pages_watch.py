@@ -55,8 +55,9 @@ def test_an_alert_is_seen_to(busy: LivePortal) -> None:
     number = next(
         one.number for one in busy.school.service.alerting.listed(lead_of(busy)) if not one.is_staff
     )
-    page = lead.submit("/attempts", number=number)
+    page = lead.submit("/attempts", number=number, note="spoken with the class teacher")
     assert "Nobody else will be told" in page.text
+    assert "spoken with the class teacher" in page.text
     assert "Somebody should look at this" not in page.text
 
 
@@ -75,6 +76,11 @@ def test_a_device_is_shown_for_a_reason(busy: LivePortal) -> None:
         lead.post(f"/attempts/{device(busy.school, STAFF)}", page="/attempts", reason="curious").status_code
         == 403
     )
+    staff = f"/attempts/{device(busy.school, STAFF)}"
+    head = busy.signed_in("head@school.example", Role.HEAD)
+    assert head.post(staff, page="/attempts", reason="a case of staff", do="hold").status_code == 200
+    assert lead.post(staff, page="/attempts", reason="let it go", do="release").status_code == 403
+    assert "held for a case" in head.post(staff, page="/attempts", reason="a case of staff").text
     assert lead.post("/attempts/0000", page="/attempts", reason="curious").status_code == 404
     with busy.school.service.office.read() as connection:
         entries = list(busy.school.service.office.audit.entries(connection, subject=device(busy.school)))
@@ -97,6 +103,26 @@ def test_the_time_and_network_are_chosen(busy: LivePortal, query: str) -> None:
     officer = busy.signed_in("officer@school.example", Role.OFFICER)
     for path in ("/attempts", "/activity"):
         assert officer.get(f"{path}?{query}").status_code == 200
+
+
+def test_from_a_technique_to_its_devices(busy: LivePortal) -> None:
+    """A technique leads to its days, its moments and its devices; time and network keep it; a lead sees no staff."""
+    officer = busy.signed_in("officer@school.example", Role.OFFICER)
+    page = officer.get("/attempts").text
+    assert 'href="/attempts?days=7&amp;technique=vpn#devices"' in page
+    only = officer.get("/attempts?technique=vpn").text
+    assert "On which days was it tried: VPN service?" in only
+    assert "When it was tried" in only
+    assert 'href="/attempts?days=30&amp;technique=vpn"' in only
+    assert 'href="/attempts?days=7&amp;network=pupils&amp;technique=vpn"' in only
+    assert device(busy.school, STAFF)[:6].upper() in only
+    moments = only.partition("When it was tried")[2].partition('id="devices"')[0]
+    assert moments.count("<tr>") == 3
+    assert PUPIL not in only
+    lead = busy.signed_in("dsl@school.example", Role.DSL)
+    hidden = lead.get("/attempts?technique=vpn").text.partition("When it was tried")[2]
+    assert device(busy.school, STAFF)[:6].upper() not in hidden
+    assert "nonsense" not in officer.get("/attempts?technique=nonsense").text
 
 
 def test_a_teacher_pauses_a_sanction(busy: LivePortal) -> None:

@@ -12,10 +12,10 @@ import yaml
 
 from schoolgate_exceptions.web.forms import Form, parse_end, parse_form, read_end, write_end
 from schoolgate_exceptions.web.qr import matrix
-from schoolgate_exceptions.web.words import Words, choose_language
+from schoolgate_exceptions.web.words import FILES, Words, choose_language
 
 LONDON = ZoneInfo("Europe/London")
-FOR_PUPILS = ("front", "ask", "already", "sent", "status", "report", "help")
+FOR_PUPILS = ("front", "ask", "already", "sent", "status", "report", "help", "said")
 FOR_GROWN_UPS = {
     "ask.for-recruitment-vetting",
     "ask.for-official",
@@ -26,8 +26,10 @@ FOR_GROWN_UPS = {
 
 
 def texts(language):
-    file = files("schoolgate_exceptions") / "texts" / f"pages.{language}.yaml"
-    return yaml.safe_load(file.read_text("utf-8"))
+    folder = files("schoolgate_exceptions") / "texts"
+    read = [yaml.safe_load((folder / f"{name}.{language}.yaml").read_text("utf-8")) for name in FILES]
+    assert not set(read[0]) & set(read[1])
+    return read[0] | read[1]
 
 
 def test_both_languages_say_the_same_things():
@@ -76,8 +78,26 @@ def test_every_text_is_used_and_every_used_text_exists():
         "common.",
         "figures.",
         "watch.sure-",
+        "watch.concern-",
         "checks.kind-",
         "checks.from-",
+        "nav.",
+        "state.",
+        "home.part-",
+        "home.off-",
+        "home.job-",
+        "said.",
+        "told.",
+        "role.",
+        "kind.",
+        "purpose.",
+        "step.",
+        "done.",
+        "more.",
+        "reason.",
+        "queue.show-",
+        "queue.age-",
+        "lists.is-",
     )
     spare = {name for name in known - used if not name.startswith(made) and f'"{name}"' not in code}
     assert not spare

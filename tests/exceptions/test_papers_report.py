@@ -22,6 +22,7 @@ from schoolgate_exceptions.probe_record import Finding, Group, Kind, ProbeRun, R
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_policy.event import Sighting, Visit
 from schoolgate_policy.model import People
+from schoolgate_policy.technique_table import about
 
 FIRST, LAST = date(2026, 11, 9), date(2026, 11, 23)
 AT = MONDAY.timestamp()
@@ -232,6 +233,50 @@ def test_the_csv_and_the_json(seeded: School) -> None:
     read = json.loads(handed(seeded, "json"))
     assert read["streams"][0]["blocked"]["rows"][0] == ["social-network", 40]
     assert read["period"]["first"] == "2026-11-09"
+
+
+def test_a_way_seen_once_is_named_without_a_count(seeded: School) -> None:
+    """Each way that was seen has its title in every form, however rare; nothing says how often, and streams stay apart."""
+    pupils, staff = (stream(make(seeded), one) for one in (People.PUPIL, People.STAFF))
+    tor, vpn = (about(name).title["en"] for name in ("tor", "vpn"))
+    assert pupils.ways == tuple(sorted((tor, vpn)))
+    assert staff.ways == (vpn,)
+    assert pupils.background_ways == (about("wpad").title["en"],)
+    for text in texts(seeded):
+        assert tor in text
+    lines = list(csv.reader(io.StringIO(handed(seeded, "csv").decode())))
+    assert ["pupil", "way seen", tor, "seen"] in lines
+    assert not [line for line in lines if tor in line and line[3].isdigit()]
+
+
+def test_one_stream_alone(seeded: School) -> None:
+    """A report may be about pupils (with visitors) or staff alone; a safeguarding lead gets none about staff."""
+    papers = seeded.service.papers
+
+    def streams(about: str) -> set[str]:
+        made = papers.report(SYSTEM, FIRST, LAST, "json", about)
+        return {one["people"] for one in json.loads(papers.hand_over(made, "json"))["streams"]}
+
+    assert streams("pupils") == {"pupil", "guest"}
+    assert streams("staff") == {"staff"}
+    assert streams("both") == {"pupil", "guest", "staff"}
+    with pytest.raises(NotAllowed):
+        papers.report(seeded.person("lead@school.example", Role.DSL), FIRST, LAST, "json", "staff")
+
+
+def test_the_csv_has_exceptions_checks_and_the_review(seeded: School) -> None:
+    """What is open now, what every check found and when the policy is due are lines of the table, too."""
+    officer, head = (seeded.person(f"{one.name}@school.example", one) for one in (Role.OFFICER, Role.HEAD))
+    request = seeded.recommended(officer)
+    seeded.service.approving.approve(head, request.id)
+    seeded.service.papers.checks = Kept()
+    lines = list(csv.reader(io.StringIO(handed(seeded, "csv").decode())))
+    (granted,) = [line for line in lines if line[1] == "exception in force"]
+    assert granted[0] == "pupil"
+    assert granted[2].startswith(request.id)
+    assert granted[3].startswith("until 2026-")
+    assert [line[3] for line in lines if line[1] == "check: broken"] == ["0", "1"]
+    assert [line[1] for line in lines].count("review due") == 1
 
 
 class Kept:

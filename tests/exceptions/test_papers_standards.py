@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from school import MONDAY, School
 
 from schoolgate_exceptions.errors import NotAllowed
-from schoolgate_exceptions.papers import judging_dfe, judging_uksic, standards
+from schoolgate_exceptions.papers import judging_dfe, judging_uksic, risks, standards
 from schoolgate_exceptions.papers.box import FirewallState, PartState, UnknownBox
 from schoolgate_exceptions.papers.checks import Check, NoChecks
 from schoolgate_exceptions.papers.desk import PAPER_FORMS
@@ -19,9 +19,10 @@ from schoolgate_exceptions.papers.facts import FactFinder, Facts
 from schoolgate_exceptions.papers.standards import asked
 from schoolgate_exceptions.papers.standing import Stands
 from schoolgate_exceptions.roles import SYSTEM, Role
+from schoolgate_policy.catalogue_installed import load_catalogue
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.lists.spec import Counts, ListSpec, ListStatus, Standing
-from schoolgate_policy.model import Review
+from schoolgate_policy.model import Review, Support, Target, TargetKind
 
 # What hangs on the lists of illegal images and of terrorist content.
 ON_IMAGES = {"iwf-member", "iwf-list", "cannot-be-switched-off", "illegal-always-on"}
@@ -77,11 +78,30 @@ def test_every_point_is_judged_by_a_function_of_its_name(facts: Facts) -> None:
             and not name.startswith("_")
         }
         assert points == judges
-    assert len(asked()) == 48
+    assert len(asked()) == 50
     for one in standards.judge(facts):
         assert one.proof, one.id
         assert all(line and not line.endswith(".") for line in one.proof), one.id
         assert bool(one.do) is (one.stands is Stands.NOT_MET), one.id
+
+
+def test_every_category_has_its_areas_of_risk(facts: Facts) -> None:
+    """Each category of the catalogue is sorted by the four areas of KCSIE; the proof names what is ruled for each area."""
+    assert set(risks.by_category()) == set(load_catalogue().categories)
+    assert {area for areas in risks.by_category().values() for area in areas} == set(risks.AREAS)
+    found = risks.ruled(facts)
+    judged = judging_dfe.four_risks(facts)
+    assert [line.partition(":")[0] for line in judged.proof] == list(risks.AREAS)
+    assert judged.stands is Stands.NOT_MET
+    assert set(found) == set(risks.AREAS)
+
+
+def test_self_harm_is_met_only_where_somebody_hears_of_it(quick: School, facts: Facts) -> None:
+    """Help on the block page is half of it: without a lead and a mail host nobody would be told."""
+    topics = Support((Target(TargetKind.SERVICE, "instagram"),), "Talk to us")
+    ready = replace(facts, engine=Engine(replace(facts.policy, support=topics)), roles={Role.DSL: 1})
+    assert judging_dfe.self_harm(replace(ready, sends_letters=False)).stands is Stands.NOT_MET
+    assert judging_dfe.self_harm(replace(ready, sends_letters=True)).stands is Stands.MET
 
 
 def test_nothing_hangs_on_a_school_where_nothing_was_set_up(facts: Facts) -> None:

@@ -51,6 +51,20 @@ def test_the_page_of_metrics_is_fresh():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_attempts_begin_at_zero_and_other_schools_are_one(policy):
+    """The portal counts folded attempts by technique and network; a network that the policy does not know is `other`."""
+    registry = CollectorRegistry()
+    portal = PortalMetrics(registry, SimpleNamespace(engine=Engine(policy)), lambda: MONDAY)
+    portal.begin()
+    value, labels = registry.get_sample_value, {"technique": "vpn", "kind": "attempt", "network": "pupils"}
+    assert value("schoolgate_attempts_total", labels) == 0
+    portal.attempt("vpn", "pupils")
+    portal.attempt("wpad", "hall of another school")
+    assert value("schoolgate_attempts_total", labels) == 1
+    other = {"technique": "wpad", "kind": "background", "network": "other"}
+    assert value("schoolgate_attempts_total", other) == 1
+
+
 def test_a_stale_page_is_noticed_and_mended(tmp_path, monkeypatch):
     """With --check a stale page is exit code 1; without it the page is written."""
     monkeypatch.chdir(tmp_path)

@@ -180,6 +180,7 @@ class Box:
         self.environ = environ
         self._edits = 0
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._watching = False
 
     def with_a_small_disk(self) -> "Box":
         """Give it a disk of its own for its state, which a test may fill."""
@@ -223,7 +224,10 @@ class Box:
         assert not self._ended(), self.log.read_text()
 
     def watch(self) -> None:
-        """Start the reader of the firewall's evidence, as root."""
+        """Start the reader of the firewall's evidence, as root, unless it runs."""
+        if self._watching:
+            return
+        self._watching = True
         command = (
             sys.executable,
             "-m",
@@ -231,12 +235,13 @@ class Box:
             "firewall",
             "evidence",
             "--follow",
-            "5",
+            "1",
             "--settings",
             str(self.settings),
         )
         log = self.folder / "evidence"
-        self.processes.append(self.edge.start("setpriv", _WITH_US, *command, log=log, env=self._environ()))
+        reader = self.edge.start("setpriv", _WITH_US, *command, log=log, env=self._environ(), cwd=self.folder)
+        self.processes.append(reader)
         wait_for(lambda: "firewall.started" in log.read_text() or self._ended())
         assert not self._ended(), log.read_text()
 
@@ -263,6 +268,7 @@ class Box:
                 process.kill()
                 process.wait()
         self.processes = []
+        self._watching = False
 
     def stop(self) -> None:
         """Stop it for good."""

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import trustme
+from boxes import WELL, ToldBox
 from live_portal import LivePortal
 from policies import HEAD
 from school import RULES, School
@@ -14,6 +15,7 @@ from schoolgate_exceptions.database import Database, sqlite_url
 from schoolgate_exceptions.kinds import Kind, Purpose
 from schoolgate_exceptions.lessons import Caps
 from schoolgate_exceptions.model import Ask, OfficialUse
+from schoolgate_exceptions.papers.box import FirewallState
 from schoolgate_exceptions.roles import Actor, Role
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.event import Event, Fault, Sighting, Visit
@@ -25,8 +27,14 @@ states:
     rules:
       - {block: everything, for: [guests], reason: There is an incident}
 """
+_LISTS = """
+lists:
+  adverts: {file: adverts.txt, format: hosts, licence: CC-BY-4.0}
+  gambling: {url: "https://lists.example.org/gambling.txt", refresh: 6 hours, licence: MIT}
+"""
 OFFICER, HEADTEACHER = "sam.okafor@school.example", "ruth.evans@school.example"
 TEACHER, LEAD = "alex.reid@school.example", "dina.shah@school.example"
+GOVERNOR = "gwen.morris@school.example"
 LOOPBACK = "127.0.0.1"
 
 
@@ -51,8 +59,9 @@ def write_policy(folder: Path) -> None:
         "bank_holidays: england}",
         "bank_holidays: england, contacts: {e_safety_officer: esafety@school.example, headteacher: head@school.example}}",
     )
-    (folder / "policy.yaml").write_text(head + RULES + _STATES)
+    (folder / "policy.yaml").write_text(head + RULES + _STATES + _LISTS)
     (folder / "locked.txt").write_text("locked.example\n")
+    (folder / "adverts.txt").write_text("".join(f"0.0.0.0 ad{n}.example\n" for n in range(2_400)))
     (folder / "state").mkdir(exist_ok=True)
     trustme.CA().cert_pem.write_to_path(str(folder / "state" / "ca.pem"))
 
@@ -66,12 +75,16 @@ def open_showcase(folder: Path) -> Showcase:
     database.close()
     school = School(folder, url)
     school.clock.at -= timedelta(days=4)
+    school.service.papers.box = ToldBox(
+        names=(*WELL, "evidence"), wall=FirewallState(loaded=True, refused=12)
+    )
     portal = LivePortal(school)
     accounts = {
         "officer": portal.account(OFFICER, Role.OFFICER, Role.TECHNICIAN),
         "head": portal.account(HEADTEACHER, Role.HEAD),
         "teacher": portal.account(TEACHER, Role.TEACHER),
         "lead": portal.account(LEAD, Role.DSL),
+        "governor": portal.account(GOVERNOR, Role.GOVERNOR),
     }
     today = school.service.office.today()
     officer, head, teacher = (accounts[name].actor(today) for name in ("officer", "head", "teacher"))
@@ -93,11 +106,19 @@ def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
     service.reviewing.refuse(
         officer, refused.id, "That is for after school. Ask me if you are lonely at lunch."
     )
+    over = school.ask("maps.twitter.com", LOOPBACK, reason="Maps of the town")
+    grant = service.queue.case(officer, over.id).grant
+    short = replace(grant, until=school.clock.at + timedelta(days=1))
+    service.reviewing.recommend(officer, over.id, short, "One day is enough.")
+    service.approving.approve(head, over.id)
     school.clock.forward(days=3, hours=22)
+    service.ending.expire_due()
     for address, words in (("10.20.0.5", "Volcanoes, for geography"), ("10.20.0.6", "Volcanoes")):
         school.ask("blocked.example", address, reason=words)
     school.ask("twitter.com", "10.10.0.5", "staff", reason="The council posts snow closures there")
     school.ask("instagram.com", "10.20.0.8", reason="Somebody there says I should kill myself")
+    asked = school.ask("films.twitter.com", LOOPBACK, reason="A film")
+    service.reviewing.ask_back(officer, asked.id, "Which film is it?")
     report = Ask(Kind.BLOCK, Purpose.OTHER, "Games in every lesson", host="games.example")
     service.asking.submit(report, service.asking.asker("10.20.0.4"), "10.20.0.4")
     use = OfficialUse(
@@ -135,6 +156,7 @@ def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
         ("other.example",),
     )
     school.clock.forward(hours=2)
+    service.lessons.open(teacher, "other.example", ("room-5",), "Old maps, together")
     _watch(school)
     _keep_boxes(school, officer)
     assert service.queue.listed(officer)

@@ -171,6 +171,7 @@ TRIES = [
     Try("another resolver over UDP", "foreign_dns", foreign("+notcp")),
     Try("another resolver over TCP", "foreign_dns", foreign("+tcp")),
     Try("DNS over TLS", "dot", tcp(853)),
+    Try("Private DNS asked of the box", "private_dns", direct(853)),
     Try("DNS over QUIC", "doq", udp(853)),
     Try("DNS over QUIC, older port", "doq", udp(8853)),
     Try("DNS over QUIC, its draft's port", "doq", udp(784)),

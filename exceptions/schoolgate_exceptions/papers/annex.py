@@ -191,16 +191,20 @@ def _proof(one: Purged, zone: ZoneInfo) -> Item:
 def _periods(policy: Policy, limits: Limits) -> Mapping[str, str]:
     privacy, say = policy.privacy, saying.period
     return {
-        "events": say(privacy.keep_events),
+        "events": f"{say(privacy.keep_events)}; longer where the device is held for a case",
+        "addresses": f"{say(privacy.keep_events)} after it was last seen; longer while nobody has looked at an alert of it,"
+        " or where it is held for a case",
+        "alerts": f"{say(privacy.keep_requests)} after it was raised; longer where the device is held for a case",
         "counts": say(privacy.keep_counts),
         "requests": f"{say(privacy.keep_requests)} after the last change; longer where it is held for a case",
         "audit": say(privacy.keep_audit),
         "sanctions": f"{say(privacy.keep_requests)} after its end",
         "account": "while the school keeps the account; closed ones stay, so that decisions have a name",
-        "session": say(limits.session),
+        "session": say(privacy.keep_sessions),
         "invitation": say(limits.invitation),
+        "api-token": "until it ends or is ended, at most a year and a month",
         "link": say(limits.token),
-        "letters": say(KEEP_MAIL),
+        "letters": f"{say(KEEP_MAIL)} after it went out, or was given up",
         "sign-ins": say(KEEP_SIGN_INS),
         "hold": "until it is released; what was released stays as a record",
         "register-accounts": "while the school keeps the register",

@@ -10,8 +10,8 @@ from schoolgate_exceptions.papers.checks import Checks, NoChecks
 from schoolgate_exceptions.papers.document import Document
 from schoolgate_exceptions.papers.facts import FactFinder
 from schoolgate_exceptions.papers.report_paper import paper as report_paper
+from schoolgate_exceptions.papers.reports import ABOUT, Reports
 from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
-from schoolgate_exceptions.papers.reports import Reports
 from schoolgate_exceptions.papers.sheet import to_html
 from schoolgate_exceptions.papers.text import to_text
 from schoolgate_exceptions.roles import Actor, Role
@@ -41,15 +41,17 @@ class Papers:
         self.box: Box = UnknownBox()
         self.checks: Checks = NoChecks()
 
-    def report(self, actor: Actor, first: date | None, last: date | None, form: str) -> Paper:
-        """Return the report on some days.
+    def report(
+        self, actor: Actor, first: date | None, last: date | None, form: str, about: str = "both"
+    ) -> Paper:
+        """Return the report on some days, about `pupils` (and visitors), `staff` or `both`.
 
         Raises:
             NotAllowed: somebody may not read reports.
             InvalidInput: the days are the wrong way round.
 
         """
-        made = self._reports.make(actor, self._reports.period(first, last), self.checks, form)
+        made = self._reports.make(actor, self._reports.period(first, last), self.checks, form, ABOUT[about])
         limits = limitations.section(self._office.policy, self._office.state)
         document = report_paper(made, self._office.zone, limits)
         return Paper(document, forms.to_json(made), forms.to_csv(made))

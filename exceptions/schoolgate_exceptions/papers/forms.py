@@ -23,6 +23,7 @@ MEDIA_TYPES = {
     "text": "text/plain; charset=utf-8",
 }
 ENDINGS = {"html": "html", "pdf": "pdf", "csv": "csv", "json": "json", "text": "txt"}
+SEEN = "seen"  # in the place of a count that is not said
 _HEAD = ("people", "figure", "name", "count")
 _COUNTED = (
     ("blocked", "blocked by kind of site"),
@@ -46,6 +47,8 @@ def to_csv(report: "Report") -> str:
     for stream in report.streams:
         for row in _rows(stream):
             lines.writerow([_harmless(cell) for cell in row])
+    for row in _care(report):
+        lines.writerow([_harmless(cell) for cell in row])
     return file.getvalue()
 
 
@@ -57,6 +60,9 @@ def _rows(one: "Stream") -> Iterator[tuple[str, str, str, str]]:
     for figure, weeks in (("blocked by week", one.blocked_weeks), ("attempts by week", one.attempts_weeks)):
         for week, count in weeks:
             yield people, figure, week, HIDDEN if count is None else str(count)
+    for figure, ways in (("way seen", one.ways), ("done by devices themselves", one.background_ways)):
+        for way in ways:
+            yield people, figure, way, SEEN
     yield from _tally(people, "requests by answer", one.requests.by_outcome)
     yield from _tally(people, "requests by kind", one.requests.by_kind)
     yield people, "lesson windows", "all", _count(one.requests.lesson_windows)
@@ -64,6 +70,17 @@ def _rows(one: "Stream") -> Iterator[tuple[str, str, str, str]]:
         seconds = getattr(one.requests, name)
         yield people, "answer to a request", name, "" if seconds is None else f"{seconds:.0f}"
     yield people, "alerts", "all", _count(one.alerts)
+    for granted in one.granted:
+        what = f"{', '.join(granted.what)} {granted.verb} for {granted.whom}"
+        yield people, "exception in force", f"{granted.id}: {what}", f"until {granted.ends.isoformat()}"
+
+
+def _care(report: "Report") -> Iterator[tuple[str, str, str, str]]:
+    """Yield what is about nobody: the checks that were made, and when the policy is due for review."""
+    for one in report.checks:
+        for name, count in (("kept", one.kept), ("broken", one.broken), ("unknown", one.unknown)):
+            yield "", f"check: {name}", f"{one.at.isoformat()} {' '.join(one.networks)}".strip(), str(count)
+    yield "", "review due", report.review_by, report.review_due.isoformat() if report.review_due else ""
 
 
 def _tally(people: str, figure: str, found: Tally) -> Iterator[tuple[str, str, str, str]]:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from schoolgate_exceptions.papers import judging_uksic as uksic
-from schoolgate_exceptions.papers import saying, trying
+from schoolgate_exceptions.papers import risks, saying, trying
 from schoolgate_exceptions.papers.facts import LOOK_BACK, Facts
 from schoolgate_exceptions.papers.numbers import few
 from schoolgate_exceptions.papers.standing import Judged, met, not_met, not_ours
@@ -179,12 +179,15 @@ def self_assessment(_facts: Facts) -> Judged:
 
 
 def four_risks(facts: Facts) -> Judged:
-    """Judge the four areas of risk: the catalogue does not sort by them."""
-    count = len(facts.policy.catalogue.categories)
-    return not_met(
-        "go through the categories with the four areas in mind, and note it in the review",
-        f"the catalogue has {count} categories, not sorted by content, contact, conduct and commerce",
-    )
+    """Judge the four areas of risk: some category of each is decided on by a rule for pupils, and lists add to them."""
+    found = risks.ruled(facts)
+    proof = [f"{area}: {', '.join(names) or 'no rule'}" for area, names in found.items()]
+    if missing := [area for area, names in found.items() if not names]:
+        return not_met(f"decide by a rule for pupils about {', '.join(missing)}", *proof)
+    gambling = trying.lists_that_block(facts, frozenset({"gambling"}))
+    if not gambling:
+        return not_met("add a list of gambling sites, which are part of commerce", *proof)
+    return met(*proof, f"gambling: {', '.join(one.spec.name for one in gambling)}")
 
 
 def self_harm(facts: Facts) -> Judged:
@@ -195,8 +198,12 @@ def self_harm(facts: Facts) -> Judged:
             "say under `support:` which subjects lead to help, and whom to talk to",
             "no subject leads to help instead of a rule",
         )
+    proof = f"{saying.many(len(support.topics), 'subject')} lead to help and to the school's own words on the block page"
+    if not (facts.roles.get(Role.DSL) or facts.policy.school.contacts.get("dsl")) or not facts.sends_letters:
+        return not_met("set an account or contact for the DSL, and a mail host ([mail])", proof)
     return met(
-        f"{saying.many(len(support.topics), 'subject')} lead to help and to the school's own words on the block page"
+        proof,
+        "the safeguarding lead, and nobody else, gets a letter of it: once a day for a device, in words that accuse nobody",
     )
 
 

@@ -327,6 +327,22 @@ def safe_search(facts: Facts) -> Judged:
     return met(*proof)
 
 
+def deployment(facts: Facts) -> Judged:
+    """Judge the way it is put in: parts that run, networks that it stands before, and where connections are opened."""
+    opened = [f"{one.id}: {one.inspection}" for one in trying.networks(facts)]
+    up = [one.name for one in facts.parts if not one.problem]
+    proof = f"on the school's network, for devices of any make: DNS, proxy and firewall; running: {', '.join(up) or 'none'}"
+    what = f"opened connections by network ({', '.join(opened)}) need the school's certificate on devices (docs/network.md)"
+    return met(proof, what) if up else not_met("start it: schoolgate run, or its units", proof, what)
+
+
+def contextual(_facts: Facts) -> Judged:
+    """Judge reading what stands in pages: none is, and that is said."""
+    return not_ours(
+        "sites and pages are judged by their address, by kind and by what a web proxy's files give away; text is not read"
+    )
+
+
 def multi_site(facts: Facts) -> Judged:
     """Judge several sites."""
     calendars = len(facts.policy.calendars)

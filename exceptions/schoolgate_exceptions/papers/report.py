@@ -63,7 +63,9 @@ class Stream:
     attempts: Tally  # by technique, in plain words
     attempts_where: Tally
     attempts_weeks: tuple[tuple[str, int | None], ...]
+    ways: tuple[str, ...]  # every way round the filter that was seen, however rarely: titles, no counts
     background: int | None  # what devices send by themselves
+    background_ways: tuple[str, ...]
     requests: Requests
     alerts: int | None
     seen_to: int | None
@@ -123,7 +125,7 @@ class Gatherer:
         visits = evidence.visits(since, until, ("verdict", "category", "network", "day"), **only)
         tried = evidence.attempts(since, until, ("technique", "network", "day"), **only)
         blocked = [one for one in visits if one.key[0] == "block"]
-        done = [one for one in tried if (found := about(one.key[0])) is not None and not found.is_background]
+        done = [one for one in tried if not _is_background(one.key[0])]
         alerts = evidence.alerts(since, until, people=people)
         few_alerts = 0 < alerts.raised < LEAST
         return Stream(
@@ -136,7 +138,9 @@ class Gatherer:
             tally(_by(done, 0, technique_title)),
             tally(_by(done, 1, self._network)),
             self._weeks(done, 2),
+            _ways(done),
             few(sum(one.count for one in tried) - sum(one.count for one in done)),
+            _ways(one for one in tried if _is_background(one.key[0])),
             requests(one for one in self._requests if one.people == people),
             few(alerts.raised),
             None if few_alerts else few(alerts.acknowledged),
@@ -210,6 +214,16 @@ def category_title(catalogue: Catalogue, name: str) -> str:
     """Return what people call a kind of site."""
     known = catalogue.categories.get(name)
     return known.title if known else name or OTHER_SITES
+
+
+def _is_background(technique: str) -> bool:
+    known = about(technique)
+    return known is None or known.is_background
+
+
+def _ways(tried: Iterable[Count]) -> tuple[str, ...]:
+    """Name the ways that were seen: in the order of the alphabet, which tells nothing of how often."""
+    return tuple(sorted({technique_title(one.key[0]) for one in tried if one.count}))
 
 
 def _outcome(one: RequestFact) -> str:

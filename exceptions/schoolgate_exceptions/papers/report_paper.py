@@ -168,8 +168,19 @@ def _figures(one: Stream) -> Section:
         for figure in figures
         if figure.rows
     )
-    nothing = () if shown_ones else ("There is nothing to count.",)
-    return Section(f"{who}: the figures", nothing, figures=shown_ones)
+    said = (
+        tuple(_ways(one))
+        if shown_ones or one.ways or one.background_ways
+        else ("There is nothing to count.",)
+    )
+    return Section(f"{who}: the figures", said, one.ways, figures=shown_ones)
+
+
+def _ways(one: Stream) -> Iterator[str]:
+    if one.background_ways:
+        yield f"Devices did this by themselves: {saying.listed(one.background_ways)}."
+    if one.ways:
+        yield "These ways round the filter were seen, however rarely:"
 
 
 def _bars(question: str, head: str, found: Tally) -> Figure:

@@ -16,6 +16,13 @@ from schoolgate_policy.model import People
 READERS = (Role.HEAD, Role.DEPUTY, Role.DSL, Role.OFFICER, Role.GOVERNOR, Role.SYSTEM)
 READS_STAFF = (Role.HEAD, Role.DEPUTY, Role.OFFICER, Role.GOVERNOR, Role.SYSTEM)
 
+EVERYBODY = frozenset(People)
+ABOUT = {
+    "pupils": frozenset({People.PUPIL, People.GUEST}),
+    "staff": frozenset({People.STAFF}),
+    "both": EVERYBODY,
+}
+
 
 class Reports:
     """Makes reports."""
@@ -37,18 +44,26 @@ class Reports:
         except ValueError as error:
             raise InvalidInput(to=str(error)) from error
 
-    def make(self, actor: Actor, period: Period, checks: Checks, form: str) -> Report:
-        """Return what may be said of a period to somebody; that it was, and in which form, is noted in the audit.
+    def make(
+        self, actor: Actor, period: Period, checks: Checks, form: str, about: frozenset[People] = EVERYBODY
+    ) -> Report:
+        """Return what may be said of a period, about some people; that it was, and in which form, is noted in the audit.
 
         Raises:
-            NotAllowed: somebody may not read reports.
+            NotAllowed: somebody may not read reports, or not those about these people.
 
         """
         role = actor.require(*READERS)
         office = self._office
         policy, now = office.policy, office.now()
         gather = Gatherer(self._evidence, policy, period, now)
-        peoples = [one for one in gather.peoples() if one is not People.STAFF or actor.has(*READS_STAFF)]
+        if about == {People.STAFF}:
+            actor.require(*READS_STAFF)
+        peoples = [
+            one
+            for one in gather.peoples()
+            if one in about and (one is not People.STAFF or actor.has(*READS_STAFF))
+        ]
         report = Report(
             policy.school.name,
             period,

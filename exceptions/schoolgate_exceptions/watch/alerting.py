@@ -2,11 +2,13 @@
 
 Of pupils and guests the designated safeguarding lead is told, of staff the headteacher; where nobody is in that role,
 or nobody has acknowledged the alert after `escalate_after` of school hours, the next in the chain. No letter names a
-device. No device of staff comes under supervision by its score: that is for a person to decide.
+device. Of blocked visits to what is on a locked list, or to a subject that the policy offers help about, nobody but the
+safeguarding lead is told, once a day for a device, in words that accuse nobody. No device of staff comes under supervision by its score: that is for a person to decide.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,9 +34,16 @@ _CHAIN = {
 }
 
 
+class Concern(StrEnum):
+    """What a safeguarding lead, and nobody else, is told of."""
+
+    LOCKED = "locked"  # a list of illegal content: extremism, abuse of children
+    SUPPORT = "support"  # a subject about which the policy offers help: self-harm, eating disorders
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A burst of attempts of one device. `acknowledged_by` is the number of an account."""
+    """A burst of attempts of one device, or with `kind` a `Concern`. `acknowledged_by` is the number of an account."""
 
     number: int
     at: datetime
@@ -49,6 +58,7 @@ class Alert:
     acknowledged_by: int | None = None
     note: str = ""
     escalated_at: datetime | None = None
+    kind: str = ""
 
     @property
     def is_staff(self) -> bool:
@@ -83,6 +93,27 @@ class Alerting:
             network=network, points=reached.points, techniques=reached.techniques,
         )  # fmt: skip
 
+    def concern(self, connection: Connection, kind: Concern, at: float, device: str, network: str) -> None:
+        """Tell the safeguarding lead of a blocked visit, unless they were told of this device today."""
+        seen = datetime.fromtimestamp(at, UTC)
+        begin = seen.astimezone(self._office.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        told = sa.select(alerts.c.number).where(
+            alerts.c.device == device, alerts.c.kind != "", alerts.c.at >= begin
+        )
+        if connection.execute(told.limit(1)).first() is not None:
+            return
+        known = self._office.policy.networks.get(network)
+        values = {
+            "at": seen, "ended_at": seen, "device": device, "network": network, "kind": kind, "points": 0,
+            "people": known.people if known else People.PUPIL, "techniques": {},
+        }  # fmt: skip
+        made = connection.execute(alerts.insert().values(values).returning(alerts.c.number))
+        number = int(made.scalar_one())
+        self._post(connection, Letter.CONCERN, self._desk.recipients(connection, Role.DSL), number)
+        self._office.audit.add(
+            connection, self._office.now(), SYSTEM, "concern.raised", str(number), network=network
+        )
+
     def ended(self, connection: Connection, devices: list[str]) -> None:
         """Note that the bursts of some devices are over."""
         if devices:
@@ -102,7 +133,9 @@ class Alerting:
             return False  # it is under supervision already
         with self._office.write() as connection:
             here = sa.and_(alerts.c.device == reached.device, alerts.c.ended_at.is_(None))
-            connection.execute(alerts.update().where(here).values(supervised=True))
+            marked = alerts.update().where(here).values(supervised=True).returning(alerts.c.number)
+            for number in list(connection.execute(marked).scalars()):
+                self._tell_supervised(connection, number)
         return True
 
     def listed(self, actor: Actor, *, open_only: bool = False, most: int = 100) -> list[Alert]:
@@ -112,7 +145,9 @@ class Alerting:
         if open_only:
             query = query.where(alerts.c.acknowledged_at.is_(None))
         if not actor.has(*SEES_STAFF):
-            query = query.where(alerts.c.people != People.STAFF)
+            query = query.where(sa.or_(alerts.c.people != People.STAFF, alerts.c.kind != ""))
+        if not actor.has(Role.DSL):
+            query = query.where(alerts.c.kind == "")
         with self._office.read() as connection:
             return [_alert(row) for row in connection.execute(query)]
 
@@ -129,7 +164,7 @@ class Alerting:
         said = words("note", note, 500)
         with self._office.write() as connection:
             found = self.get(connection, number)
-            role = actor.require(*(SEES_STAFF if found.is_staff else SEES_PUPILS))
+            role = actor.require(*_seen_by(found))
             if found.acknowledged_at is None:
                 now = self._office.now()
                 values = {"acknowledged_at": now, "acknowledged_by": actor.account, "note": said}
@@ -153,6 +188,12 @@ class Alerting:
             for one in [_alert(row) for row in connection.execute(query)]:
                 if hours_between(policy, one.at, now) < wait:
                     continue
+                here = alerts.update().where(alerts.c.number == one.number)
+                connection.execute(here.values(escalated_at=now))
+                if one.kind:  # nobody else is told: the lead once more
+                    leads = self._desk.recipients(connection, Role.DSL)
+                    told += self._post(connection, Letter.CONCERN, leads, one.number)
+                    continue
                 steps = self._steps(connection, is_staff=one.is_staff)
                 told += self._post(
                     connection,
@@ -160,9 +201,16 @@ class Alerting:
                     steps[1] if steps[1:] else steps[0] if steps else (),
                     one.number,
                 )
-                here = alerts.update().where(alerts.c.number == one.number)
-                connection.execute(here.values(escalated_at=now))
         return told
+
+    def _tell_supervised(self, connection: Connection, number: int) -> None:
+        """Tell those who know of an alert that its device is restricted; a letter not sent yet says so itself."""
+        found = self.get(connection, number)
+        if found.acknowledged_at is None and self._desk.outbox.waits(connection, Letter.ALERT, alert=number):
+            return
+        steps = self._steps(connection, is_staff=found.is_staff)
+        for step in steps[: 1 if found.escalated_at is None else 2]:
+            self._post(connection, Letter.SUPERVISED, step, number)
 
     def _steps(self, connection: Connection, *, is_staff: bool) -> list[tuple[Recipient, ...]]:
         """Return who is told first, who then, and so on: nobody twice, and no step without anybody."""
@@ -183,6 +231,12 @@ class Alerting:
         for one in recipients:
             self._desk.outbox.post(connection, letter, one, alert=number)
         return len(recipients)
+
+
+def _seen_by(one: Alert) -> tuple[Role, ...]:
+    if one.kind:
+        return (Role.DSL,)
+    return SEES_STAFF if one.is_staff else SEES_PUPILS
 
 
 def _alert(row: Row[Any]) -> Alert:

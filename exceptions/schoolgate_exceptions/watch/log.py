@@ -15,11 +15,12 @@ from schoolgate_exceptions.box_tables import boxes
 from schoolgate_exceptions.event_tables import alerts, bells, events
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.watch import writing
-from schoolgate_exceptions.watch.alerting import Alerting
+from schoolgate_exceptions.watch.alerting import Alerting, Concern
+from schoolgate_exceptions.watch.concerns import concern_of
 from schoolgate_exceptions.watch.devices import Devices, Identified
 from schoolgate_exceptions.watch.folding import Fold, Folded, site_of
 from schoolgate_exceptions.watch.probes import Probes
-from schoolgate_exceptions.watch.scoring import Reached, Scores
+from schoolgate_exceptions.watch.scoring import LONGEST, Reached, Scores
 from schoolgate_policy.event import Bell, Event, Fault, Probed, Sighting, Visit
 from schoolgate_policy.model import Recorded
 from schoolgate_policy.technique import BY_CATEGORY, Technique
@@ -47,16 +48,19 @@ class EventLog:
         self._counts = writing.Counts()
         self._bells: list[Bell] = []
         self._reached: list[tuple[Reached, str, str]] = []  # with network and address
+        self._concerns: list[tuple[Concern, float, str, str]] = []  # when, device, network
         self._supervise: list[tuple[Reached, str]] = []  # with the address
         self._number = 0
         self._ready = False
         self._marks: dict[int, int] = {}  # by box: the sequence of its last events
         self.lost: Callable[[int], None] = lambda _: None
+        self.attempted: Callable[[str, str], None] = lambda _technique, _network: None
 
     def take(self, batch: Sequence[Event]) -> None:
         """Fold events in; nothing is written yet."""
         if not self._ready:
             self._restore()
+        self._devices.look_around()
         latest = self._office.now().timestamp() + _SKEW
         for one in batch:
             if one.at > latest:
@@ -88,7 +92,7 @@ class EventLog:
         now = self._office.now()
         ended = self._scores.over(now.timestamp(), self._office.policy.circumvention)
         changed, probed = self._done + self._fold.changed(), self._probes.complete()
-        waiting = self._bells or self._reached or self._supervise or self._marks
+        waiting = self._concerns or self._bells or self._reached or self._supervise or self._marks
         if not (changed or self._counts or waiting or ended or probed):
             return 0
         with self._office.write() as connection:
@@ -97,6 +101,8 @@ class EventLog:
             self._alerting.ended(connection, ended)
             for reached, network, _ in self._reached:
                 self._alerting.raised(connection, reached, network)
+            for concern in self._concerns:
+                self._alerting.concern(connection, *concern)
         self._supervise += [(reached, address) for reached, _, address in self._reached if reached.supervise]
         self._probes.written(probed)
         for one in changed:
@@ -105,6 +111,7 @@ class EventLog:
         self._bells.clear()
         self._marks.clear()
         self._reached.clear()
+        self._concerns.clear()
         self._counts = writing.Counts()
         self._fold.close(now.timestamp())
         while self._supervise:
@@ -115,9 +122,7 @@ class EventLog:
     def points(self, device: str) -> int:
         """Return the present score of a device, in the window of the alert."""
         threshold = self._office.policy.circumvention.alert
-        return (
-            self._scores.points(device, self._office.now().timestamp(), threshold.within) if threshold else 0
-        )
+        return self._scores.points(device, self._office.now().timestamp(), threshold) if threshold else 0
 
     def _visit(self, one: Visit) -> None:
         private = one.category in PRIVATE
@@ -157,8 +162,11 @@ class EventLog:
         )  # fmt: skip
         self._done += self._fold.begin(key, event)
         self._devices.note(found, one.address)
+        if one.verdict == _BLOCK and (concern := concern_of(one, self._office.engine)):
+            self._concerns.append((concern, one.at, found.device, one.network))
         if technique:
             self._counts.attempt(_hour(one.at), one.network, technique)
+            self.attempted(technique, one.network)
             self._score(event, found, one.address)
 
     def _score(self, event: Folded, found: Identified, address: str) -> None:
@@ -197,9 +205,17 @@ class EventLog:
             newest = connection.execute(sa.select(sa.func.max(events.c.number))).scalar() or 0
             query = sa.select(alerts.c.device).where(alerts.c.ended_at.is_(None))
             alerted = set(connection.execute(query).scalars())
+            lately = alerts.c.ended_at.is_(None) | (alerts.c.ended_at > now - LONGEST)
+            query = sa.select(alerts.c.device).where(alerts.c.supervised.is_(True), lately)
+            supervised = set(connection.execute(query).scalars())
             recent = writing.recent_attempts(connection, now)
         for device in recent.keys() | alerted:
-            self._scores.restore(device, recent.get(device, []), alerted=device in alerted)
+            self._scores.restore(
+                device,
+                recent.get(device, []),
+                alerted=device in alerted,
+                supervised=device in supervised,
+            )
         self._number = max(newest, int(now.timestamp() * 1000) << 16)
         self._ready = True
 

@@ -51,13 +51,18 @@ class DeviceSummary:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFile:
-    """Everything that is kept of one device in a time, newest first, with its address."""
+    """Everything that is kept of one device in a time, newest first, with its addresses, the newest first."""
 
     device: str
-    address: str
+    addresses: tuple[str, ...]
     network: str
     held: bool
     seen: tuple[Seen, ...]
+
+    @property
+    def address(self) -> str:
+        """Where it was seen last."""
+        return self.addresses[0]
 
 
 class Watched:
@@ -116,7 +121,7 @@ class Watched:
             return [_seen(row) for row in connection.execute(query)]
 
     def file(self, actor: Actor, device: str, reason: str, since: datetime, until: datetime) -> DeviceFile:
-        """Return what is kept of one device, with its address. Who looked and why is written into the audit.
+        """Return what is kept of one device, with its addresses. Who looked and why is written into the audit.
 
         Raises:
             NotAllowed: somebody may not see this device.
@@ -124,13 +129,13 @@ class Watched:
             NotFound: nothing of it is kept any more.
 
         """
-        address = self._devices.reveal(actor, device, reason)
+        addresses = self._devices.reveal(actor, device, reason)
         where = [events.c.device == device, events.c.at >= since, events.c.at < until]
         query = sa.select(events).where(*where).order_by(events.c.at.desc()).limit(1_000)
         with self._office.read() as connection:
             seen = tuple(_seen(row) for row in connection.execute(query))
             _, network = self._devices.unseal(connection, device)
-            return DeviceFile(device, address, network, device in self._devices.held(connection), seen)
+            return DeviceFile(device, addresses, network, device in self._devices.held(connection), seen)
 
     def _within(self, actor: Actor, since: datetime, until: datetime) -> list[ColumnElement[bool]]:
         where = [events.c.at >= since, events.c.at < until]

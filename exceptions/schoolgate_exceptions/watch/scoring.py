@@ -1,7 +1,8 @@
 """The score of a device: the points of its attempts within a sliding window. Pure: time comes in with the attempts.
 
 An alert begins when the score reaches the threshold and is over when it has fallen below half of it, so that one burst
-raises one alert however long it lasts.
+raises one alert however long it lasts. What may come from a setting or an app (weight 1) counts a few times only, and never
+reaches a threshold by itself: a device with another resolver built in asks for it each minute, all day (ADR 43).
 """
 
 from collections import Counter, deque
@@ -11,8 +12,10 @@ from datetime import timedelta
 from schoolgate_policy.model import Circumvention, Threshold
 
 _MOST_DEVICES = 20_000
+_LIGHT = 1  # the weight of what may come from a setting or an app
+_MOST_OF_LIGHT = 3  # points that one technique of that weight adds within a window
 _MIXED = 10.0  # seconds that events may arrive late
-_LONGEST = timedelta(days=1).total_seconds()
+LONGEST = timedelta(days=1)  # no window of a threshold is longer
 
 
 @dataclass(slots=True)
@@ -76,29 +79,37 @@ class Scores:
                 del self._devices[device]
         return ended
 
-    def restore(self, device: str, attempts: list[tuple[float, int, str]], *, alerted: bool) -> None:
-        """Take up again where a process before this one left off."""
-        self._devices[device] = _Device(deque(attempts), alerted)
+    def restore(
+        self, device: str, attempts: list[tuple[float, int, str]], *, alerted: bool, supervised: bool = False
+    ) -> None:
+        """Take up again where a process before this one left off; who was `supervised` is not so again at once."""
+        self._devices[device] = _Device(deque(attempts), alerted, supervised)
 
-    def points(self, device: str, now: float, within: timedelta) -> int:
-        """Return the score of a device."""
+    def points(self, device: str, now: float, threshold: Threshold) -> int:
+        """Return the score of a device within the window of a threshold."""
         known = self._devices.get(device)
-        return _points(known, now, Threshold(1, within)) if known else 0
+        return _points(known, now, threshold) if known else 0
 
     def _forget(self, known: _Device, now: float) -> None:
-        while known.attempts and known.attempts[0][0] <= now - _LONGEST:
+        while known.attempts and known.attempts[0][0] <= now - LONGEST.total_seconds():
             known.attempts.popleft()
 
 
 def _points(known: _Device, now: float, threshold: Threshold) -> int:
     since = now - threshold.within.total_seconds()
+    most = max(1, min(_MOST_OF_LIGHT, threshold.points - 1))
     total = 0
-    for at, points, _ in reversed(known.attempts):  # nearly in order: those of one batch may be mixed
+    light: dict[str, int] = {}
+    for at, points, technique in reversed(known.attempts):  # nearly in order: those of one batch may be mixed
         if at <= since - _MIXED:
             break
-        if at > since:
+        if at <= since:
+            continue
+        if points == _LIGHT:
+            light[technique] = light.get(technique, 0) + points
+        else:
             total += points
-    return total
+    return total + sum(min(points, most) for points in light.values())
 
 
 def _is_below(known: _Device, now: float, threshold: Threshold | None) -> bool:

@@ -1,4 +1,4 @@
-"""What pages say, in the languages of `texts/pages.LANGUAGE.yaml`, and how people write times."""
+"""What pages say, in the languages of `texts/*.LANGUAGE.yaml`, and how people write times."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "cy": "Cymraeg"}
+FILES = ("pages", "office")  # of `texts/`: for everybody, for who is signed in
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Words:
         """Whether there is a text of that key."""
         page, _, name = key.partition(".")
         return name in _texts(self.language).get(page, ())
+
+    def of(self, stem: str, name: str) -> str:
+        """Return the text of `stem` and a name that the code gives something; the name itself where there is none."""
+        key = f"{stem}{name.replace(' ', '-')}"
+        return self(key) if self.has(key) else name
 
     @property
     def tag(self) -> str:
@@ -86,6 +92,8 @@ def choose_language(wanted: str, kept: str, account: str, accepted: str) -> str:
 
 @cache
 def _texts(language: str) -> Mapping[str, Any]:
-    file = files("schoolgate_exceptions") / "texts" / f"pages.{language}.yaml"
-    read: Mapping[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    folder = files("schoolgate_exceptions") / "texts"
+    read: dict[str, Any] = {}
+    for name in FILES:
+        read |= yaml.safe_load((folder / f"{name}.{language}.yaml").read_text("utf-8"))
     return read
