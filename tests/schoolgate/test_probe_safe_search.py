@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from running import PUPIL, ROOT, InternetThread, Running
@@ -16,9 +17,9 @@ from schoolgate_policy.load import load_policy
 pytestmark = pytest.mark.timeout(300)
 
 
-def results(dns: tuple[str, int]) -> Counter[Result]:
+def results(policy: Path, dns: tuple[str, int]) -> Counter[Result]:
     """Ask a resolver as a pupil for every engine that has a safe form."""
-    engine = Engine(load_policy(ROOT / "policy.yaml"))
+    engine = Engine(load_policy(policy))
     device = Device(PUPIL, Endpoint(*dns), None)
     who = Asker(engine.policy.networks["pupils"], PUPIL, device, lambda: engine, lambda: datetime.now(UTC))
     return Counter(one.look()[0] for one in checks(who) if one.kind is Kind.SAFE_SEARCH)
@@ -26,13 +27,17 @@ def results(dns: tuple[str, int]) -> Counter[Result]:
 
 def test_an_engine_that_is_led_to_itself_is_red(tmp_path):
     """Every engine is green through the sinkhole, and every one red where safe search is broken."""
+    text = (ROOT / "policy.yaml").read_text()
+    strict = text.replace("    inspection: all\n", "    inspection: all\n    safe_search: strict\n", 1)
+    assert strict != text
+    (tmp_path / "policy.yaml").write_text(strict)
     with InternetThread() as internet:
         running = Running(tmp_path, internet)
         try:
-            well = results(running.wait_ready().address("dns"))
+            well = results(running.policy, running.wait_ready().address("dns"))
         finally:
             running.stop()
-        broken = results(internet.resolver)
+        broken = results(running.policy, internet.resolver)
     assert set(well) == {Result.KEPT}
     assert well[Result.KEPT] >= 3
     assert broken == Counter({Result.BROKEN: well[Result.KEPT]})
