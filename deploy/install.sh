@@ -13,8 +13,8 @@ umask 022
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 opt=/opt/schoolgate etc=/etc/schoolgate state=/var/lib/schoolgate backups=/var/backups/schoolgate
 units=/etc/systemd/system
-services='schoolgate-dns.service schoolgate-proxy.service schoolgate-portal.service schoolgate-evidence.service
-schoolgate-firewall.service schoolgate-firewall-apply.path schoolgate-purge.timer schoolgate-backup.timer
+services='schoolgate-dns.service schoolgate-proxy.service schoolgate-portal.service schoolgate-box.service
+schoolgate-evidence.service schoolgate-firewall.service schoolgate-firewall-apply.path schoolgate-purge.timer schoolgate-backup.timer
 schoolgate-doctor.timer schoolgate-probe.timer schoolgate.target'
 chrony=/etc/chrony/conf.d/schoolgate.conf
 interfaces='' portal_url='' changed=''

@@ -18,6 +18,9 @@ from schoolgate.settings import Endpoint, Settings, system_resolvers
 from schoolgate_policy.names import as_ip
 
 _log = structlog.get_logger()
+_UNDER_A_CENTRE = (
+    "box: this box is under a centre, whose portal it has; `schoolgate box serve` runs in its place here"
+)
 
 if TYPE_CHECKING:
     from schoolgate.ask_links import AskUrl
@@ -142,6 +145,16 @@ def build_proxy(around: Surroundings) -> Server:
     return _Proxy(ProxyServer(config, around.store, around.recorder, counters, around.clock))
 
 
+def never_signed(state: Path) -> tuple[str, ...]:
+    """Return the hosts that the certificate authority may not sign for (`ca init --never-for`)."""
+    from schoolgate_proxy.authority import never_signs
+
+    try:
+        return never_signs(state)
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"state: {error}") from error
+
+
 def _own_pages(settings: Settings) -> dict[tuple[str, int], tuple[str, int]]:
     """Return the portal's host and the ports that browsers ask for, and where this box listens for them."""
     host, portal = settings.portal_host, settings.portal
@@ -231,6 +244,7 @@ def build_rpz(around: Surroundings) -> Server:
 def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
     from schoolgate.ask_links import portal_url
+    from schoolgate.box.enrolled import is_enrolled
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_box import box_metrics
@@ -239,6 +253,8 @@ def build_portal(around: Surroundings) -> Server:
     from schoolgate_exceptions.ports import PortalConfig
     from schoolgate_exceptions.server import PortalServer
 
+    if is_enrolled(around.settings.state):  # both would read the events of the other parts
+        raise CannotStart(_UNDER_A_CENTRE)
     settings = around.settings.portal
     config = PortalConfig(
         settings.listen, around.settings.portal_host, settings.listen_tls, portal_url(around.settings)
@@ -471,7 +487,7 @@ PARTS: dict[str, Part] = {
     part.name: part
     for part in (
         Part("dns", "dns.listen", build_dns),
-        Part("proxy", "proxy.explicit", build_proxy),
+        Part("proxy", "proxy.explicit", build_proxy, never_signed),
         Part("portal", "portal.listen", build_portal, keeps_history=True),
         Part("rpz", "rpz.listen", build_rpz),
         Part("box", "box", build_box),

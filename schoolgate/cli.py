@@ -27,6 +27,7 @@ from schoolgate.commands import (
     policy,
     probe,
     purge,
+    request_acts,
     requests,
     rpz,
     run,
@@ -58,6 +59,15 @@ app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(firewall.app, name="firewall")
 app.add_typer(rpz.app, name="rpz")
 app.add_typer(box.app, name="box")
+for name, act in (
+    ("take", request_acts.take),
+    ("reconsider", request_acts.reconsider),
+    ("block-now", request_acts.block_now),
+    ("settle", request_acts.settle),
+    ("hold", request_acts.hold),
+    ("release", request_acts.release),
+):
+    requests.app.command(name)(act)
 app.add_typer(requests.app, name="requests")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")

@@ -45,6 +45,19 @@ class ProxyMetrics:
             ["cause"],
             registry=registry,
         )
+        self._ech = Counter(
+            "schoolgate_proxy_ech_hellos",
+            "Greetings with the extension of Encrypted ClientHello, by whether they show a known outer name or, "
+            "as browsers do by themselves (GREASE), their own.",
+            ["network", "name"],
+            registry=registry,
+        )
+        self._outlived = Gauge(
+            "schoolgate_proxy_connections_older_than_the_bell",
+            "Connections open now that were open before the last edge of a schedule that concerned them.",
+            ["network"],
+            registry=registry,
+        )
         self._answers = Counter(
             "schoolgate_proxy_answers",
             "Requests that the proxy answered itself, such as with the block page.",
@@ -82,7 +95,7 @@ class ProxyMetrics:
         for listener in ("explicit", "transparent"):
             self._child(self._connections, listener)
             self._child(self._open, listener)
-        for cause in ("client", "full", "late"):
+        for cause in ("client", "full", "late", "pace"):
             self._child(self._turned_away, cause)
         for problem in ("name", "address", "connect", "certificate"):
             self._child(self._failures, problem)
@@ -116,6 +129,14 @@ class ProxyMetrics:
     def connection_turned_away(self, why: str) -> None:
         """Count a connection closed unjudged."""
         self._child(self._turned_away, why).inc()
+
+    def ech_seen(self, network: str, *, outer: bool) -> None:
+        """Count a ClientHello with the extension of ECH."""
+        self._child(self._ech, network, "outer" if outer else "own").inc()
+
+    def connection_outlived(self, network: str, change: int) -> None:
+        """Count a connection that outlived an edge of a schedule, or its end."""
+        self._child(self._outlived, network).inc(change)
 
     def request_answered(self, network: str, status: int) -> None:
         """Count a request that the proxy answered itself."""

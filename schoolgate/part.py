@@ -77,6 +77,8 @@ class Part:
     name: str
     listen_setting: str
     build: Callable[[Surroundings], Server]
+    # Hosts whose connections this part cannot open, told by the state folder.
+    unopened: Callable[[Path], tuple[str, ...]] = lambda _state: ()
     keeps_history: bool = False  # one of the processes notes each version of policy.yaml
 
 
@@ -113,6 +115,7 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
         settings.state,
         PolicyEvents(metrics, *keep, lambda version: events.bell("policy", version)),
         settings.portal_host,
+        _unopened(part, settings.state),
     )
     PolicyMetrics(metrics.registry, store, utc_now)
     recorder = MetricsRecorder(metrics, events)
@@ -142,6 +145,16 @@ async def serve(part: Part, settings: Settings, policy: Path, writer: LineWriter
         await _end(server, health)
         events.stop()
     _log.info(f"{part.name}.stopped")
+
+
+def _unopened(part: Part, state: Path) -> tuple[str, ...]:
+    """Return the hosts that a part cannot open connections to, and log them."""
+    hosts = part.unopened(state)
+    if hosts:
+        _log.info(
+            f"{part.name}.never_opened", hosts=hosts, effect="they pass unread, or are refused without a page"
+        )
+    return hosts
 
 
 def _make_state(folder: Path) -> None:

@@ -1,11 +1,12 @@
 """Approving: the headteacher or a deputy decides, signed in or by a link and a code; never who reviewed it."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from schoolgate_exceptions import repository
-from schoolgate_exceptions.desk import Desk, Said
+from schoolgate_exceptions.desk import Desk, Said, is_personal
 from schoolgate_exceptions.errors import InvalidToken, NotAllowed
 from schoolgate_exceptions.mails import Letter
 from schoolgate_exceptions.model import AccessRequest
@@ -18,6 +19,8 @@ from schoolgate_exceptions.reviewing import MOST_NOTE, Reviewing
 from schoolgate_exceptions.roles import APPROVERS, Actor
 from schoolgate_exceptions.tokens import Token
 from schoolgate_exceptions.workflow import Action, State
+
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Approving:
         return self._reviewing.refuse(actor, name, answer, note, seen)
 
     def open_link(self, token: str) -> LinkedCase:
-        """Show what a link is about; changes nothing, however often it is opened.
+        """Show what a link is about; changes nothing, however often it is opened. A look at what is personal is noted.
 
         Raises:
             InvalidToken: forged, used, too old, or not of somebody who may approve today.
@@ -82,18 +85,29 @@ class Approving:
             actor = self._actor(connection, found)
             request = repository.by_number(connection, found.request)
             story = repository.story(connection, request.number)
+        if is_personal(request):
+            with self._office.write() as connection:
+                self._desk.note_look(connection, actor, request, via="link")
         return LinkedCase(self._queue.build_case(actor, request, story), actor)
+
+    def note_refused(self, actor: Actor, why: str) -> None:
+        """Note that somebody came with a link that is forged, used or too old; once an hour for each device."""
+        subject = f"account {actor.account}" if actor.account is not None else actor.device
+        with self._office.write() as connection:
+            self._desk.note_once(connection, actor, "approval.refused", subject, _HOUR, why=why)
 
     def send_code(self, token: str) -> None:
         """Send a one-time code to the owner of a link.
 
         Raises:
             InvalidToken: the link is not valid.
+            TooMany: enough codes were sent for this link.
 
         """
         with self._office.write() as connection:
             found = self._desk.tokens.find(connection, token)
             self._actor(connection, found)
+            self._desk.tokens.count_code(connection, found)
             account = self._desk.accounts.get(connection, found.account)
             recipient = Recipient(account.email, account.language, account.number)
             self._desk.outbox.post(connection, Letter.CODE, recipient, found.request, token_key=found.key)

@@ -30,6 +30,7 @@ _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _OFTEN = "you have asked often today; tell your teacher if you need something more"
 _URGENT = "you have told us often today, and somebody will read it; go to a grown-up you trust now"
+_FULL = "very many people have asked; tell your teacher what you need"
 _HIDDEN = "a site that cannot be asked for"  # what stands in place of a host on a locked list
 
 
@@ -115,7 +116,7 @@ class Asking:
             self._office.read() as connection
         ):  # a flood is turned away without waiting for the database's lock
             limited = self._limit(connection, subject, urgent=urgent)
-            if limited and self._was_told(connection, checked, subject):
+            if limited and self._was_told(connection, checked, subject, limited):
                 raise TooMany(limited, int(_DAY.total_seconds()))
         with self._office.write() as connection:
             limited = limited and self._limit(connection, subject, urgent=urgent)
@@ -129,9 +130,8 @@ class Asking:
             limited = limited or self._limit(connection, subject, urgent=urgent)
             if not limited:
                 return Asked(self._add(connection, checked, subject, actor, now), fresh=True)
-            self._desk.note_once(
-                connection, actor, "request.limited", subject.requester.device, _HOUR, why=limited
-            )
+            whose = _noted_of(limited, subject)
+            self._desk.note_once(connection, actor, "request.limited", whose, _HOUR, why=limited)
         raise TooMany(limited, int(_DAY.total_seconds()))
 
     def standing(self, reference: str, actor: Actor) -> Standing:
@@ -213,7 +213,7 @@ class Asking:
             try:
                 reference = self.reference(ask.reference)
             except InvalidReference as error:
-                self._refused(actor, address, str(error))
+                self.refused(actor, address, str(error))
                 raise
             who = self._requester(actor, address, reference.network, reference.device, language)
             return _Subject(reference.host, "", reference.rule, reference.reason, who)
@@ -239,7 +239,8 @@ class Asking:
     def _decide(self, address: str, host: str, path: str | None) -> Decision:
         return self._office.engine.decide(Attempt(address, host, self._office.now(), path))
 
-    def _refused(self, actor: Actor, address: str, why: str) -> None:
+    def refused(self, actor: Actor, address: str, why: str) -> None:
+        """Note that somebody came with a link that is forged or too old; once an hour for each device."""
         with self._office.write() as connection:
             device = self._references.device(address)
             self._desk.note_once(connection, actor, "reference.refused", device, _HOUR, why=why)
@@ -311,13 +312,13 @@ class Asking:
         if repository.asked_since(connection, device, since) >= limits.device_day:
             return _OFTEN
         if repository.open_count(connection) >= limits.open_in_all:
-            return "very many people have asked; tell your teacher what you need"
+            return _FULL
         return ""
 
-    def _was_told(self, connection: Connection, ask: Ask, subject: _Subject) -> bool:
-        """Whether a limit was noted lately for this device, and there is no request that it could join."""
-        since, device = self._office.now() - _HOUR, subject.requester.device
-        noted = self._office.audit.was_noted(connection, "request.limited", device, since)
+    def _was_told(self, connection: Connection, ask: Ask, subject: _Subject, limited: str) -> bool:
+        """Whether a limit was noted lately, and there is no request that could be joined."""
+        since, whose = self._office.now() - _HOUR, _noted_of(limited, subject)
+        noted = self._office.audit.was_noted(connection, "request.limited", whose, since)
         return noted and self._known(connection, ask, subject) is None
 
     def _known(self, connection: Connection, ask: Ask, subject: _Subject) -> AccessRequest | None:
@@ -410,6 +411,11 @@ class Asking:
             said = Said("it is on a locked list", "This site can never be opened.")
             request = self._desk.move(connection, request, Action.REFUSE, SYSTEM, said)
         return request
+
+
+def _noted_of(limited: str, subject: _Subject) -> str:
+    """Return whom a limit concerns in the audit: one device, or where the queue is full nobody alone."""
+    return "queue" if limited == _FULL else subject.requester.device
 
 
 def is_mine(request: AccessRequest, actor: Actor) -> bool:

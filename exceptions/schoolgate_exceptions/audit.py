@@ -109,11 +109,15 @@ class Audit:
             query = query.where(audit.c.action.startswith(action, autoescape=True))
         return [_entry(row) for row in connection.execute(query)]
 
-    def was_noted(self, connection: Connection, action: str, subject: str, since: datetime) -> bool:
-        """Whether there is a row of an action and a subject after an instant."""
+    def was_noted(
+        self, connection: Connection, action: str, subject: str, since: datetime, by: Actor | None = None
+    ) -> bool:
+        """Whether there is a row of an action and a subject after an instant; with `by` one of that account."""
         query = sa.select(audit.c.number).where(
             audit.c.subject == subject, audit.c.action == action, audit.c.at > since
         )
+        if by is not None:  # the keys of a body are sorted, so this is how it begins
+            query = query.where(audit.c.body.startswith(f'{{"account": {json.dumps(by.account)}, '))
         return connection.execute(query.limit(1)).one_or_none() is not None
 
     def verify(self, connection: Connection) -> Verified:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from schoolgate_exceptions.audit import Entry, Verified
+from schoolgate_exceptions.desk import LOOK_EVERY
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.roles import Actor, Role
 
@@ -22,10 +23,23 @@ class AuditBook:
             return self._office.audit.newest(connection, most, action=action)
 
     def of(self, actor: Actor, subject: str) -> list[Entry]:
-        """Return everything about one subject, oldest first: a request's id, an account's address."""
+        """Return everything about one subject, oldest first: a request's id, an account's address.
+
+        That somebody looked is a row itself.
+        """
         actor.require(*READERS)
         with self._office.read() as connection:
-            return list(self._office.audit.entries(connection, subject=subject))
+            found = list(self._office.audit.entries(connection, subject=subject))
+        if found:
+            self.looked(actor, "audit.seen", subject)
+        return found
+
+    def looked(self, actor: Actor, action: str, subject: str) -> None:
+        """Note that somebody has looked at what is kept about a subject; once an hour for each who does."""
+        now = self._office.now()
+        with self._office.write() as connection:
+            if not self._office.audit.was_noted(connection, action, subject, now - LOOK_EVERY, actor):
+                self._office.audit.add(connection, now, actor, action, subject)
 
     def verify(self) -> Verified:
         """Check every row.

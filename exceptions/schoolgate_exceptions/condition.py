@@ -22,7 +22,6 @@ from schoolgate_exceptions.watch.probes import Probes
 PATIENCE_SECONDS = 3.0
 _KEPT_SECONDS = 5.0
 _STALE_SECONDS = 30.0
-_GIVEN_UP_WITHIN = timedelta(days=7)
 _ROUND_WITHIN = timedelta(minutes=5)  # jobs run every few seconds
 
 
@@ -43,7 +42,7 @@ class PartsState:
 
 @dataclass(frozen=True, slots=True)
 class MailState:
-    """What became of letters: `failing` were refused at least once, `given_up` are lost since a week ago."""
+    """What became of letters: `failing` were refused at least once, `given_up` could not be sent for a month."""
 
     sends: bool
     waiting: int
@@ -84,7 +83,7 @@ class Conditions:
         return Condition(
             at,
             self.box(),
-            self._letters(at),
+            self._letters(),
             dict(self._jobs.failing),
             ran is not None and at - ran > _ROUND_WITHIN,
             self._probes.latest(),
@@ -122,16 +121,14 @@ class Conditions:
             return None
         return last[2]
 
-    def _letters(self, now: datetime) -> MailState:
+    def _letters(self) -> MailState:
         pending = sa.and_(outbox.c.sent_at.is_(None), outbox.c.given_up_at.is_(None))
-        # What there was nothing left to say of is put aside as well, but was never tried.
-        lost = sa.and_(outbox.c.given_up_at > now - _GIVEN_UP_WITHIN, outbox.c.tries > 0)
-        counts = (sa.func.count().filter(pending, outbox.c.tries > 0), sa.func.count().filter(lost))
+        count = sa.func.count().filter(pending, outbox.c.tries > 0)
         newest = sa.select(outbox.c.problem).where(pending, outbox.c.problem != "")
         with self._office.read() as connection:
-            failing, given_up = connection.execute(sa.select(*counts).select_from(outbox)).one()
+            failing = connection.execute(sa.select(count).select_from(outbox)).scalar_one()
             problem = connection.execute(newest.order_by(outbox.c.next_at.desc()).limit(1)).scalar() or ""
-        return MailState(self._mail.sends, self._mail.waiting(), failing, given_up, problem)
+        return MailState(self._mail.sends, self._mail.waiting(), failing, self._mail.given_up(), problem)
 
 
 def _look(box: Box) -> PartsState:

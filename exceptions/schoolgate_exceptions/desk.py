@@ -29,6 +29,7 @@ class Said:
 
 
 NOTHING = Said()
+LOOK_EVERY = timedelta(hours=1)  # a look at the same thing by the same person is noted this often
 
 
 class Desk:
@@ -152,12 +153,26 @@ class Desk:
         action: str,
         subject: str,
         every: timedelta,
+        *,
+        per_person: bool = False,
         **details: Any,
     ) -> None:
         """Add an audit row unless the same was noted lately, so that a flood does not flood the audit."""
-        now = self.office.now()
-        if not self.office.audit.was_noted(connection, action, subject, now - every):
+        now, by = self.office.now(), actor if per_person else None
+        if not self.office.audit.was_noted(connection, action, subject, now - every, by):
             self.office.audit.add(connection, now, actor, action, subject, **details)
+
+    def note_look(self, connection: Connection, actor: Actor, request: AccessRequest, **details: Any) -> None:
+        """Note that somebody looks at a request that is about a person; once an hour for each who does."""
+        if is_personal(request):
+            self.note_once(
+                connection, actor, "request.seen", request.id, LOOK_EVERY, per_person=True, **details
+            )
+
+
+def is_personal(request: AccessRequest) -> bool:
+    """Whether a request names somebody, or holds words that may be a reason for concern."""
+    return bool(request.requester.name) or request.safeguarding or request.with_dsl
 
 
 def recipient_of(account: Account) -> Recipient:

@@ -85,7 +85,10 @@ class Ending:
         return sum(self._expire(number) for number in due)
 
     def tell_of_ends(self) -> int:
-        """Write to the officer and to who asked about exceptions that end within three days; once for each."""
+        """Write to the officer and to who asked before an exception ends, once for each: three days before.
+
+        Of one that lasts three days or less they hear when half its time is over.
+        """
         told = 0
         with self._office.write() as connection:
             now = self._office.now()
@@ -94,12 +97,13 @@ class Ending:
                 requests.c.state.in_(GRANTED),
                 requests.c.ending_told_at.is_(None),
                 requests.c.grant_until <= now + _AHEAD,
+                requests.c.kind != Kind.LESSON_WINDOW,
             ):
                 if ends_soon(request, now, _AHEAD):
                     self._desk.tell(connection, Letter.ENDING, (Role.OFFICER,), request)
                     self._desk.tell_asker(connection, Letter.ENDING, request)
+                    repository.mark(connection, request.number, ending_told_at=now)
                     told += 1
-                repository.mark(connection, request.number, ending_told_at=now)
         return told
 
     def ending_soon(self, ahead: timedelta = timedelta(days=7)) -> list[AccessRequest]:

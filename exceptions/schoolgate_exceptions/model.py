@@ -137,3 +137,4 @@ class AccessRequest:
     approver: int | None = None
     waiver: str = ""  # why one person was allowed both to review and to approve
     publication: Publication = Publication()
+    unsent: str = ""  # which letter about it could not be sent

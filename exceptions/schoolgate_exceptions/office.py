@@ -60,10 +60,10 @@ class Limits:
     address_failures: int = 30  # of one address
     sign_in_window: timedelta = timedelta(minutes=15)
     idle: timedelta = timedelta(minutes=30)  # a session nobody uses
-    session: timedelta = timedelta(hours=10)
     token: timedelta = timedelta(hours=72)
     code: timedelta = timedelta(minutes=10)
     code_tries: int = 5
+    codes: int = 5  # codes that are sent for one link
     invitation: timedelta = timedelta(days=7)
 
 

@@ -20,13 +20,15 @@ from sqlalchemy import Connection, Row
 from schoolgate_exceptions.errors import MailFailed
 from schoolgate_exceptions.mails import Letter, Mail
 from schoolgate_exceptions.office import Office
-from schoolgate_exceptions.tables import outbox
+from schoolgate_exceptions.roles import SYSTEM
+from schoolgate_exceptions.tables import outbox, requests
 
 _FIRST_WAIT = timedelta(minutes=1)
 _LONGEST_WAIT = timedelta(hours=4)
-_GIVE_UP = timedelta(days=7)
+_GIVE_UP = timedelta(days=30)  # longer than any holiday in which nobody looks after the mail host
 _LEASE = timedelta(minutes=5)  # how long one letter may take; after that another process may try
 _AT_ONCE = 50
+_NOTHING = "there was nothing left to say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Outbox:
 
     @property
     def sends(self) -> bool:
-        """Whether there is a mail host; without one letters wait until there is, or are given up after a week."""
+        """Whether there is a mail host; without one letters wait until there is."""
         return self._host is not None
 
     def post(
@@ -131,6 +133,33 @@ class Outbox:
             query = sa.select(sa.func.count()).where(_PENDING)
             return connection.execute(query).scalar_one()
 
+    def given_up(self) -> int:
+        """Return how many letters could not be handed over in time; each counts until it is purged."""
+        with self._office.read() as connection:
+            lost = sa.and_(outbox.c.given_up_at.is_not(None), outbox.c.problem != _NOTHING)
+            return connection.execute(sa.select(sa.func.count()).where(lost)).scalar_one()
+
+    def _note_lost(self, connection: Connection, row: Row[Any], problem: str) -> None:
+        """Say in the audit, and on the request it was about, that a letter never went out."""
+        now = self._office.now()
+        name = f"letter {row.number}"
+        if row.request is not None:
+            lost = f"the letter `{row.letter}` to {row.recipient} could not be sent"
+            here = requests.c.number == row.request
+            query = requests.update().where(here).values(unsent=lost[:500]).returning(requests.c.id)
+            name = connection.execute(query).scalar() or name
+        self._office.audit.add(
+            connection,
+            now,
+            SYSTEM,
+            "letter.given-up",
+            name,
+            letter=row.letter,
+            recipient=row.recipient,
+            tries=row.tries + 1,
+            why=problem[:200],
+        )
+
     def waits(self, connection: Connection, letter: Letter, **values: Any) -> bool:
         """Whether a letter with some values has not gone out yet."""
         query = sa.select(outbox.c["values"]).where(_PENDING, outbox.c.letter == letter)
@@ -139,7 +168,7 @@ class Outbox:
     def purge(self, connection: Connection, keep: timedelta) -> int:
         """Remove letters that are dealt with and older than `keep`; return how many."""
         before = self._office.now() - keep
-        done = sa.and_(outbox.c.made_at < before, sa.not_(_PENDING))
+        done = sa.and_(settled_at < before, sa.not_(_PENDING))
         return connection.execute(outbox.delete().where(done)).rowcount
 
     def _due(self) -> list[int]:
@@ -165,7 +194,7 @@ class Outbox:
             mail = render(connection, due)
             here = outbox.update().where(outbox.c.number == number)
             if mail is None:
-                connection.execute(here.values(given_up_at=now, problem="there was nothing left to say"))
+                connection.execute(here.values(given_up_at=now, problem=_NOTHING))
                 return None
             connection.execute(here.values(next_at=now + _LEASE))
             return due, mail
@@ -201,6 +230,8 @@ class Outbox:
                 return
             wait = min(_FIRST_WAIT * 2 ** min(row.tries, 10), _LONGEST_WAIT)
             given_up = now if now - row.made_at > _GIVE_UP else None
+            if given_up:
+                self._note_lost(connection, row, problem)
             connection.execute(
                 here.values(
                     tries=row.tries + 1, next_at=now + wait, problem=problem[:500], given_up_at=given_up
@@ -208,6 +239,7 @@ class Outbox:
             )
 
 
+settled_at = sa.func.coalesce(outbox.c.sent_at, outbox.c.given_up_at)
 _PENDING = sa.and_(outbox.c.sent_at.is_(None), outbox.c.given_up_at.is_(None))
 
 

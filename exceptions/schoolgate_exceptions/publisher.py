@@ -295,9 +295,10 @@ def _enter(connection: Connection, name: str, lines: str, ended: datetime, now: 
 
 
 def ends_soon(request: AccessRequest, now: datetime, ahead: timedelta) -> bool:
-    """Whether an exception that lasts longer than `ahead` is about to end."""
+    """Whether an exception is about to end: within `ahead`, or within half its time where it lasts no longer than that."""
     grant = request.grant
     if grant is None or grant.until is None or request.kind is Kind.LESSON_WINDOW:
         return False
-    begun = grant.starts or request.changed_at
-    return now < grant.until <= now + ahead and grant.until - begun > ahead
+    begun = max(grant.starts or request.changed_at, request.publication.written_at or request.changed_at)
+    lasts = grant.until - begun
+    return now < grant.until <= now + (ahead if lasts > ahead else lasts / 2)

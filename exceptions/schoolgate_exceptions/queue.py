@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement
 
 from schoolgate_exceptions import repository
-from schoolgate_exceptions.desk import Desk
+from schoolgate_exceptions.desk import Desk, is_personal
 from schoolgate_exceptions.kinds import Kind
 from schoolgate_exceptions.model import AccessRequest, Grant, Scope, Step
 from schoolgate_exceptions.office import Office
@@ -20,7 +20,8 @@ from schoolgate_exceptions.tables import requests
 from schoolgate_exceptions.workflow import OPEN, Action, State, actions_for
 from schoolgate_policy.model import Policy
 
-_LOOK_EVERY = timedelta(hours=1)
+_LIST_EVERY = timedelta(days=1)  # a look at the list by the same person is noted this often
+KEEPERS = (Role.HEAD, Role.DSL, Role.DPO)  # who keeps a case from being purged
 READERS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)
 
 
@@ -77,6 +78,16 @@ class Case:
     same_host: tuple[AccessRequest, ...]  # earlier requests for the same host, newest first
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A case that is kept from being purged, and why."""
+
+    id: str
+    state: State
+    reason: str
+    asked_at: datetime
+
+
 class Queue:
     """Shows requests to those who decide."""
 
@@ -106,7 +117,37 @@ class Queue:
         )
 
     def listed(self, actor: Actor, wanted: Filter = Filter()) -> list[AccessRequest]:
-        """Return the requests that a filter lets through, oldest first."""
+        """Return the requests that a filter lets through, oldest first and at most `Filter.most`.
+
+        That somebody has seen a list with requests about people is noted in the audit once a day; `count` says how
+        many there are in all.
+        """
+        conditions = self._conditions(actor, wanted)
+        with self._office.read() as connection:
+            found = repository.select(connection, *conditions, most=wanted.most)
+            since = self._office.now() - _LIST_EVERY
+            noted = self._office.audit.was_noted(connection, "queue.seen", "queue", since, actor)
+        personal = [one.id for one in found if is_personal(one)]
+        if personal and not noted:
+            with self._office.write() as connection:
+                self._desk.note_once(
+                    connection,
+                    actor,
+                    "queue.seen",
+                    "queue",
+                    _LIST_EVERY,
+                    per_person=True,
+                    about=len(personal),
+                    requests=personal[:20],
+                )
+        return found
+
+    def count(self, actor: Actor, wanted: Filter = Filter()) -> int:
+        """Return how many requests a filter lets through, however many of them a list shows."""
+        with self._office.read() as connection:
+            return repository.count(connection, *self._conditions(actor, wanted))
+
+    def _conditions(self, actor: Actor, wanted: Filter) -> list[ColumnElement[bool]]:
         actor.require(*READERS)
         conditions: list[ColumnElement[bool]] = [requests.c.state.in_(wanted.states)]
         if wanted.network:
@@ -121,8 +162,7 @@ class Queue:
             conditions.append(requests.c.with_dsl.is_(wanted.with_dsl))
         if not actor.has(Role.OFFICER, Role.HEAD, Role.DEPUTY):  # the DSL sees what concerns the DSL
             conditions.append(requests.c.safeguarding.is_(True) | requests.c.with_dsl.is_(True))
-        with self._office.read() as connection:
-            return repository.select(connection, *conditions, most=wanted.most)
+        return conditions
 
     def case(self, actor: Actor, name: str) -> Case:
         """Return a request in full; a look at a named person's request is noted in the audit.
@@ -139,12 +179,9 @@ class Queue:
             here = (requests.c.host == request.host, requests.c.number != request.number)
             same_host = repository.select(connection, *here)[:-11:-1]
         check_reader(actor, request)
-        if request.requester.name or request.safeguarding:
+        if is_personal(request):
             with self._office.write() as connection:
-                subject = f"{request.id} {actor.account}"
-                self._desk.note_once(
-                    connection, actor, "request.seen", subject, _LOOK_EVERY, request=request.id
-                )
+                self._desk.note_look(connection, actor, request)
         return self.build_case(actor, request, story, tuple(same_host))
 
     def build_case(
@@ -178,7 +215,7 @@ class Queue:
             InvalidInput: the reason is too long.
 
         """
-        actor.require(Role.HEAD, Role.DSL, Role.DPO)
+        actor.require(*KEEPERS)
         why = words("hold", reason, 500)
         with self._office.write() as connection:
             request, now = repository.get(connection, name), self._office.now()
@@ -186,6 +223,18 @@ class Queue:
             action = "request.held" if why else "request.let-go"
             self._office.audit.add(connection, now, actor, action, request.id, reason=why)
             return replace(request, hold=why)
+
+    def holds(self, actor: Actor) -> list[Held]:
+        """Return what is held, oldest first, by number and reason: nothing of what was asked.
+
+        Raises:
+            NotAllowed: only who may hold a case sees the holds.
+
+        """
+        actor.require(*KEEPERS)
+        with self._office.read() as connection:
+            found = repository.select(connection, requests.c.hold != "")
+        return [Held(one.id, one.state, one.hold, one.created_at) for one in found]
 
 
 def check_reader(actor: Actor, request: AccessRequest) -> None:

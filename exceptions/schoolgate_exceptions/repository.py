@@ -72,6 +72,11 @@ def select(
     return [_request(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
 
 
+def count(connection: Connection, *where: ColumnElement[bool]) -> int:
+    """Return how many requests meet every condition."""
+    return connection.execute(sa.select(sa.func.count()).select_from(requests).where(*where)).scalar_one()
+
+
 def same(
     connection: Connection,
     host: str,
@@ -314,6 +319,7 @@ def _request(row: RowMapping) -> AccessRequest:
         approver=row["approver"],
         waiver=row["waiver"],
         publication=Publication(row["written_at"], row["removed_at"], row["problem"], row["paste"]),
+        unsent=row["unsent"],
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, Table
 
+from schoolgate_exceptions.api_tokens import ApiTokens
 from schoolgate_exceptions.audit import PURGED
 from schoolgate_exceptions.event_tables import (
     alerts,
@@ -21,11 +22,12 @@ from schoolgate_exceptions.event_tables import (
     visit_counts,
 )
 from schoolgate_exceptions.office import Office
-from schoolgate_exceptions.outbox import Outbox
+from schoolgate_exceptions.outbox import Outbox, settled_at
 from schoolgate_exceptions.probe_tables import probe_runs
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
 from schoolgate_exceptions.sessions import Sessions
 from schoolgate_exceptions.tables import (
+    api_tokens,
     audit,
     invitations,
     lapsed,
@@ -66,8 +68,9 @@ class Purged:
 class Retention:
     """Removes what is too old."""
 
-    def __init__(self, office: Office, box: Outbox, live: Sessions) -> None:
+    def __init__(self, office: Office, box: Outbox, live: Sessions, programs: ApiTokens) -> None:
         self._office = office
+        self._programs = programs
         self._box = box
         self._live = live
 
@@ -84,6 +87,7 @@ class Retention:
                 "sessions": self._live.purge(connection),
                 "letters": self._box.purge(connection, KEEP_MAIL),
                 "sign-ins": _remove(connection, sign_ins, sign_ins.c.at < now - KEEP_SIGN_INS),
+                "tokens of programs": self._programs.purge(connection),
                 "links": _remove(connection, tokens, tokens.c.ends < now),
                 "invitations": _remove(connection, invitations, invitations.c.ends < now),
                 "sanctions": _remove(connection, sanctions, sanctions.c.until < before["requests"]),
@@ -128,16 +132,17 @@ class Retention:
         removed: Mapping[str, int],
         held: frozenset[str],
     ) -> list[Purged]:
-        limits = self._office.limits
+        stay = self._office.policy.privacy.keep_sessions
         over = sa.and_(requests.c.state.in_(_OVER) | _settled(), requests.c.hold == "")
         kept = sa.and_(audit.c.body.is_not(None), audit.c.action != PURGED, audit.c.subject.not_in(held))
         mailed = outbox.c.sent_at.is_not(None) | outbox.c.given_up_at.is_not(None)
         looks: list[tuple[str, Table, Any, ColumnElement[bool], datetime]] = [
             ("requests", requests, requests.c.changed_at, over, before["requests"]),
             ("audit", audit, audit.c.at, kept, before["audit"]),
-            ("sessions", sessions, sessions.c.made_at, sa.true(), now - limits.session),
-            ("letters", outbox, outbox.c.made_at, mailed, now - KEEP_MAIL),
+            ("sessions", sessions, sessions.c.made_at, sa.true(), now - stay),
+            ("letters", outbox, settled_at, mailed, now - KEEP_MAIL),
             ("sign-ins", sign_ins, sign_ins.c.at, sa.true(), now - KEEP_SIGN_INS),
+            ("tokens of programs", api_tokens, api_tokens.c.ends, sa.true(), now),
             ("links", tokens, tokens.c.ends, sa.true(), now),
             ("invitations", invitations, invitations.c.ends, sa.true(), now),
             ("sanctions", sanctions, sanctions.c.until, sa.true(), before["requests"]),

@@ -28,9 +28,9 @@ class Reviewing:
         self._office = desk.office
         self._publisher = publisher
 
-    def take(self, actor: Actor, name: str) -> AccessRequest:
+    def take(self, actor: Actor, name: str, seen: int | None = None) -> AccessRequest:
         """Begin to look at a request."""
-        return self._move(actor, name, Action.TAKE, Said(), None)
+        return self._move(actor, name, Action.TAKE, Said(), seen)
 
     def recommend(
         self, actor: Actor, name: str, grant: Grant, advice: str, seen: int | None = None
@@ -136,10 +136,12 @@ class Reviewing:
             )
         return self._publisher.reconcile(moved.number)
 
-    def settle(self, actor: Actor, name: str, answer: str, note: str = "") -> AccessRequest:
+    def settle(
+        self, actor: Actor, name: str, answer: str, note: str = "", seen: int | None = None
+    ) -> AccessRequest:
         """Close a report that was dealt with, without a change of the policy."""
         said = Said(words("note", note, MOST_NOTE), words("answer", answer, MOST_NOTE))
-        return self._move(actor, name, Action.SETTLE, said, None)
+        return self._move(actor, name, Action.SETTLE, said, seen)
 
     def checked(self, request: AccessRequest, grant: Grant) -> Grant:
         """Return a grant with a clean reason.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schoolgate_exceptions.accounts import Accounts
+from schoolgate_exceptions.api_tokens import ApiTokens
 from schoolgate_exceptions.approving import Approving
 from schoolgate_exceptions.asking import Asking
 from schoolgate_exceptions.audit import Audit
@@ -79,6 +80,7 @@ class Service:
     people: People  # waivers of the separation of duties
     signing_in: SigningIn
     sessions: Sessions
+    api_tokens: ApiTokens
     register: Register  # official accounts, ended exceptions
     sanctioning: Sanctioning
     devices: Devices  # pseudonyms, and who may look behind one
@@ -130,7 +132,8 @@ def build_service(
     sessions, people, publisher = Sessions(office, accounts), People(office, accounts), Publisher(desk)
     reviewing, queue, ending = Reviewing(desk, publisher), Queue(desk), Ending(desk, publisher)
     numbering, policy, letters = Numbering(office), PolicyEditing(office), Letters(desk, people)
-    retention, sanctioning = Retention(office, outbox, sessions), Sanctioning(office)
+    programs = ApiTokens(office, accounts)
+    retention, sanctioning = Retention(office, outbox, sessions, programs), Sanctioning(office)
     devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
     evidence = Evidence(office)
     papers = Papers(
@@ -154,6 +157,7 @@ def build_service(
         people=people,
         signing_in=SigningIn(office, accounts, sessions),
         sessions=sessions,
+        api_tokens=programs,
         register=Register(office, ending),
         sanctioning=sanctioning,
         devices=devices,

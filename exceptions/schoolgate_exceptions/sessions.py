@@ -73,12 +73,13 @@ class Sessions:
         key = self._key(cookie)
         if key is None:
             return None
-        now, limits = self._office.now(), self._office.limits
+        now = self._office.now()
+        idle, longest = self._office.limits.idle, self._office.policy.privacy.keep_sessions
         with self._office.read() as connection:
             row = connection.execute(sa.select(sessions).where(sessions.c.key == key)).one_or_none()
             if row is None or row.revoked_at is not None:
                 return None
-            if now - row.seen_at > limits.idle or now - row.made_at > limits.session:
+            if now - row.seen_at > idle or now - row.made_at > longest:
                 return None
             account = self._accounts.get(connection, row.account)
         if account.closed_at is not None:
@@ -143,10 +144,11 @@ class Sessions:
     def purge(self, connection: Connection) -> int:
         """Remove the sessions that ended or can no longer be used; return how many."""
         now, limits = self._office.now(), self._office.limits
+        longest = self._office.policy.privacy.keep_sessions
         dead = sa.or_(
             sessions.c.revoked_at.is_not(None),
             sessions.c.seen_at < now - limits.idle,
-            sessions.c.made_at < now - limits.session,
+            sessions.c.made_at < now - longest,
         )
         return connection.execute(sessions.delete().where(dead)).rowcount
 

@@ -173,6 +173,7 @@ requests = Table(
     Column("removed_at", Instant),
     text_column("problem", 500),
     Column("paste", Text, nullable=False, server_default=""),
+    text_column("unsent", 500),  # a letter about it that could not be sent
     Column("reminded_at", Instant),
     Column("ending_told_at", Instant),
 )
@@ -217,6 +218,19 @@ tokens = Table(
     Column("code", String(64)),  # SHA-256 of token and one-time code
     Column("code_ends", Instant),
     Column("code_tries", Integer, nullable=False, server_default="0"),
+    Column("codes", Integer, nullable=False, server_default="0"),  # how many were sent
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("key", String(64), primary_key=True),  # SHA-256 of the token
+    Column("account", Integer, ForeignKey("accounts.number", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(40), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("ends", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("revoked_at", Instant),
 )
 
 outbox = Table(

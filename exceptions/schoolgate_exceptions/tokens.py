@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from schoolgate_exceptions.errors import InvalidToken
+from schoolgate_exceptions.errors import InvalidToken, TooMany
 from schoolgate_exceptions.keys import digest
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.roles import Role
@@ -84,6 +84,20 @@ class Tokens:
         values = {"code": digest(token.key + code), "code_ends": ends}
         connection.execute(tokens.update().where(tokens.c.key == token.key).values(values))
         return code
+
+    def count_code(self, connection: Connection, token: Token) -> None:
+        """Note that a code is to be sent for a link, which may be done a few times only.
+
+        Raises:
+            TooMany: whoever holds the link has had enough letters sent to its owner.
+
+        """
+        limits = self._office.limits
+        fewer = sa.and_(tokens.c.key == token.key, tokens.c.codes < limits.codes)
+        if connection.execute(tokens.update().where(fewer).values(codes=tokens.c.codes + 1)).rowcount != 1:
+            raise TooMany(
+                "enough codes were sent for this link; sign in instead", int(limits.token.total_seconds())
+            )
 
     def check_code(self, connection: Connection, token: Token, code: str) -> bool:
         """Whether a code is the link's; it is used up when it is, and a wrong guess is counted.

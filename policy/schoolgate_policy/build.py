@@ -212,6 +212,7 @@ class Builder:
                 accounts=self._accounts(path, section),
                 language=section.language,
                 passes=self._passes(name, section),
+                websockets=section.websockets.given() if section.websockets else {},
             )
         return networks
 
@@ -324,6 +325,7 @@ class Builder:
             source=self._source(*path),
             within=whom.within,
             companions=whom.companions,
+            methods=whom.methods,
         )
 
     def _exceptions(self, schedules: Mapping[str, Schedule]) -> Iterable[PolicyException]:
@@ -367,6 +369,7 @@ class Builder:
             approved_by=section.approved_by or "",
             within=whom.within,
             companions=whom.companions,
+            methods=whom.methods,
         )
 
     def _check_never(self, path: tuple[str | int, ...], targets: tuple[Target, ...]) -> None:
@@ -389,10 +392,11 @@ class Builder:
                 self._check_inspected((*path, str(verdict), number), f"`{target}` is a page", whom)
         within = self._on_pages((*path, "within"), section.within, whom)
         companions = self._on_pages((*path, "companions"), section.companions, whom)
+        networks, devices = whom & self._networks_named, whom & self._devices_named
         return (
             verdict,
             targets,
-            Audience(whom & self._networks_named, whom & self._devices_named, within, companions),
+            Audience(networks, devices, within, companions, frozenset(section.methods)),
         )
 
     def _on_pages(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from schoolgate_policy.canary import CANARY
 from schoolgate_policy.clients import Client
-from schoolgate_policy.decision import Decision, Page, Reason, Verdict
+from schoolgate_policy.decision import READING, Decision, Page, Reason, Verdict
 from schoolgate_policy.index import Hits, Index
 from schoolgate_policy.lists.spec import ListSpec
 from schoolgate_policy.model import (
@@ -44,6 +44,7 @@ class Entry:
     exception: str | None = None
     age: int | None = None  # speaks only of clients for whom this age counts
     within: tuple[Target, ...] = ()  # speaks only of parts of these
+    methods: frozenset[str] = frozenset()  # speaks only of requests by these; none: of all
 
     def state(self, at: datetime) -> tuple[bool, datetime | None]:
         """Return whether the entry is in force at a UTC instant, and when that may next change."""
@@ -58,6 +59,10 @@ class Entry:
         if self.ends is not None and (change is None or self.ends < change):
             change = self.ends
         return span.active, change
+
+    def speaks_of(self, method: str | None) -> bool:
+        """Whether the entry speaks of requests by a method; None: one that reads."""
+        return not self.methods or method is None or method in self.methods
 
     def applies_to(self, client: Client, age: int | None) -> bool:
         """Whether the entry speaks of a client: of its network, one of its devices, or of everybody."""
@@ -136,6 +141,7 @@ class Compiled:
     devices: Mapping[str, Device]
     lists: Mapping[str, ListSpec]
     parts: Parts
+    reading_only: bool  # some entry tells methods apart
 
     def look_up(self, host: str, path: str | None, within: Page | None, shows: str | None = None) -> Hits:
         """Find the entries that speak of an attempt to reach a canonical host; the bits are places in `entries`."""
@@ -222,6 +228,7 @@ def compile_policy(policy: Policy, sanctions: Iterable[Sanction] = (), state: st
         devices=policy.devices,
         lists=lists,
         parts=_parts(entries, policy),
+        reading_only=any(entry.methods for entry in entries),
     )
 
 
@@ -238,11 +245,24 @@ def _parts(entries: tuple[Entry, ...], policy: Policy) -> Parts:
 
 
 def _rule_entries(rule: Rule, what: str, number: int | None) -> Iterable[Entry]:
-    """Make the entry of a rule, and one for the companions of its pages."""
+    """Make the entry of a rule, one for those of its pages that are open for reading, and one for their companions."""
     entry = _rule_entry(rule, what, number)
-    yield entry
+    read = tuple(target for target in rule.targets if _methods(target, rule))
+    whole = tuple(target for target in rule.targets if target not in read)
+    if whole:
+        yield replace(entry, targets=whole)
+    if read:
+        yield replace(entry, targets=read, methods=_methods(read[0], rule))
     if rule.companions:
         yield replace(entry, targets=rule.companions, within=rule.targets, what=f"{what} companions")
+
+
+def _methods(target: Target, ruling: Rule | PolicyException) -> frozenset[str]:
+    """Return the methods that an allowed page takes; none: any. A part of other pages takes any unless it is said."""
+    page = target.kind is TargetKind.URL and ruling.verdict is Verdict.ALLOW
+    if not page or (ruling.within and not ruling.methods):
+        return frozenset()
+    return READING | ruling.methods
 
 
 def _rule_entry(rule: Rule, what: str, number: int | None) -> Entry:
@@ -309,10 +329,10 @@ def _exception_entries(exception: PolicyException) -> list[tuple[_Rank, Entry]]:
     """Give each target of an exception an entry of its own, ranked most specific first."""
     audience = 0 if exception.devices else 1 if exception.networks else 2
     pairs = []
-    held = [(target, exception.within) for target in exception.targets]
+    held = [(target, exception.within, _methods(target, exception)) for target in exception.targets]
     around = (*exception.targets, *exception.companions)
-    held += [(target, around) for target in exception.companions]
-    for target, within in held:
+    held += [(target, around, frozenset()) for target in exception.companions]
+    for target, within, methods in held:
         rank = _KIND_RANK[target.kind], -_length(target), audience, exception.index
         entry = Entry(
             Reason.EXCEPTION,
@@ -328,6 +348,7 @@ def _exception_entries(exception: PolicyException) -> list[tuple[_Rank, Entry]]:
             what=f"exception {exception.id}",
             exception=exception.id,
             within=within,
+            methods=methods,
         )
         pairs.append((rank, entry))
     return pairs

@@ -26,6 +26,7 @@ class Audience:
     devices: frozenset[str]
     within: tuple[Target, ...] = ()
     companions: tuple[Target, ...] = ()
+    methods: frozenset[str] = frozenset()
 
 
 def accounts_of(section: AccountsSection) -> Accounts:

@@ -33,6 +33,10 @@ class Point(StrEnum):
     EXPLAIN = "explain"
 
 
+# RFC 9110 9.2.1 (safe methods): what asks for something and changes nothing. TRACE and CONNECT are never forwarded.
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """The page that something is wanted for as a part; `path` is `/` too where only the page's host is known."""
@@ -50,6 +54,7 @@ class Attempt:
     TLS server name), else the raw URL path. `at` is an aware datetime; UTC is the fast case. `shows` is the id of a
     service of the catalogue that the site shows itself to be, whatever its name: a web proxy told by its files.
     `within` is the page that wants this as a part (a picture, a frame); None where it is asked for by itself.
+    `method` is the request's, None where there is no request yet: then it is taken to be one that reads.
     """
 
     address: str
@@ -59,6 +64,7 @@ class Attempt:
     point: Point = Point.EXPLAIN
     shows: str | None = None
     within: Page | None = None
+    method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,17 @@ def program_at(target: str, headers: Iterable[str] = (), *, websocket: bool = Fa
     return None
 
 
+def program_in(body: bytes, *, script: bool) -> Program | None:
+    """Return the rewriting web proxy that the beginning of a page, or of a `script`, shows its site to run."""
+    for program in knowledge().programs:
+        if script:
+            if any(text in body for text in program.scripts):
+                return program
+        elif program.pages is not None and program.pages.search(body):
+            return program
+    return None
+
+
 def _all(host: str, target: str, depth: int) -> Iterator[Embedded]:
     carriers = knowledge().carriers_of(host)
     if not carriers and not _MAYBE.search(target):

@@ -60,6 +60,8 @@ class ProgramEntry(_Entry):
     websocket: tuple[Pattern, ...] = ()
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    pages: tuple[Pattern, ...] = ()
 
 
 class EmbeddedFile(_Entry):
@@ -98,6 +100,8 @@ class Program:
     websocket: re.Pattern[str] | None
     query: frozenset[str]
     headers: frozenset[str]
+    scripts: tuple[bytes, ...]
+    pages: re.Pattern[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,8 @@ def _program(entry: ProgramEntry) -> Program:
         websocket=_any_of(entry.websocket),
         query=frozenset(entry.query),
         headers=frozenset(entry.headers),
+        scripts=tuple(text.encode() for text in entry.scripts),
+        pages=re.compile("|".join(entry.pages).encode(), re.IGNORECASE) if entry.pages else None,
     )
 
 

@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from schoolgate_policy.additions import additions
 from schoolgate_policy.clients import Client, ClientDirectory
 from schoolgate_policy.compile import Compiled, Entry, Profile, compile_policy
-from schoolgate_policy.decision import Attempt, Decision, Reason, Step, Verdict
+from schoolgate_policy.decision import READING, Attempt, Decision, Reason, Step, Verdict
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.index import Hits
 from schoolgate_policy.model import Inspection, Policy, Sanction
@@ -37,6 +37,8 @@ _LOOK_AHEAD = timedelta(days=14)
 _LOOK_AHEAD_STEPS = 200
 
 type Group = tuple[str, tuple[str, ...], str | None, bool]  # network, devices, address if sanctioned, known
+_READS = READING | {None}
+
 type _Key = str | tuple[str, ...]
 
 
@@ -67,7 +69,7 @@ class Engine:
         """Judge one attempt; answered from memory while an earlier verdict on the same still holds."""
         profile = self._by_address.get(attempt.address) or self._profile(attempt.address)
         key: _Key = attempt.host if attempt.path is None else (attempt.host, attempt.path)
-        if attempt.shows is not None or attempt.within is not None:
+        if attempt.shows is not None or attempt.within is not None or attempt.method not in _READS:
             key = self._particular_key(attempt)
         known = profile.decisions.get(key)
         at = attempt.at
@@ -82,10 +84,11 @@ class Engine:
     def _particular_key(self, attempt: Attempt) -> _Key:
         """Return under which key a verdict is remembered where more than host and path may count."""
         page = attempt.within if self._compiled.parts.concern_any(attempt.host) else None
-        if attempt.path is None or (page is None and attempt.shows is None):
+        method = attempt.method if self._compiled.reading_only and attempt.method not in _READS else None
+        if attempt.path is None or (page is None and attempt.shows is None and method is None):
             return attempt.host if attempt.path is None else (attempt.host, attempt.path)
         on = (page.host, page.path) if page else ("", "")
-        return (attempt.host, attempt.path, attempt.shows or "", *on)
+        return (attempt.host, attempt.path, attempt.shows or "", *on, method or "")
 
     def explain(self, attempt: Attempt) -> Decision:
         """Judge one attempt afresh and tell in `considered` everything that was looked at, in order."""
@@ -166,9 +169,9 @@ class Engine:
         hits = self._compiled.look_up(host, path, attempt.within, attempt.shows)
         if not hits.shared:
             if path is not None or attempt.shows is not None or profile.sanction is not None:
-                return self._judge_hits(profile, host, path, at, hits)
+                return self._judge_hits(profile, host, path, at, hits, attempt.method)
             return self._judge_alike(profile, host, at, hits)
-        each = [self._judge_hits(profile, host, path, at, one) for one in hits.shared]
+        each = [self._judge_hits(profile, host, path, at, one, attempt.method) for one in hits.shared]
         ends = [decision.valid_until for decision in each if decision.valid_until is not None]
         first = next((decision for decision in each if not decision.blocked), each[0])
         return replace(first, valid_until=min(ends, default=None))
@@ -184,11 +187,17 @@ class Engine:
         return decision
 
     def _judge_hits(
-        self, profile: Profile, host: str, path: str | None, at: datetime, hits: Hits
+        self,
+        profile: Profile,
+        host: str,
+        path: str | None,
+        at: datetime,
+        hits: Hits,
+        method: str | None = None,
     ) -> Decision:
         compiled = self._compiled
         until: datetime | None = None
-        maybe_page = False
+        maybe_page = read_only = False
         live = (hits.sure | hits.maybe) & profile.mask
         sanction = None
         if profile.sanction is not None:
@@ -205,6 +214,9 @@ class Engine:
                 until = change
             if not active:
                 continue
+            if entry.methods and not entry.speaks_of(method):
+                read_only = True
+                continue
             on_page = bool(hits.maybe & bit)
             maybe_page = maybe_page or on_page
             if on_page and entry.verdict is Verdict.BLOCK:
@@ -220,13 +232,22 @@ class Engine:
                 through=hits.list_of(bit),
                 until=until,
                 page=maybe_page,
+                sent=method if read_only else None,
             )
         if sanction is not None:
             allowed = sanction.covers(host, path)
             verdict = Verdict.ALLOW if allowed else Verdict.BLOCK
             return self._decision(profile, host, at, hits, verdict, Reason.SANCTION, until=until)
         return self._decision(
-            profile, host, at, hits, profile.network.otherwise, Reason.OTHERWISE, until=until, page=maybe_page
+            profile,
+            host,
+            at,
+            hits,
+            profile.network.otherwise,
+            Reason.OTHERWISE,
+            until=until,
+            page=maybe_page,
+            sent=method if read_only else None,
         )
 
     def _decision(
@@ -242,10 +263,14 @@ class Engine:
         through: str | None = None,
         until: datetime | None = None,
         page: bool = False,
+        sent: str | None = None,
     ) -> Decision:
+        """Put a decision together; `sent` is the method of a request to a page that is open for reading alone."""
         service = hits.service
         spec = self._compiled.lists.get(through) if through else None
         message = entry.message if entry else profile.message(reason, verdict)
+        if sent is not None and verdict is Verdict.BLOCK:
+            message = f"this page is open for reading; nothing may be sent to it ({sent})"
         return Decision(
             verdict=verdict,
             reason=reason,

@@ -31,6 +31,7 @@ _WIDEST = {4: 8, 6: 16}  # the shortest prefix of a range that a pass may name
 _DURATION = re.compile(r"([0-9]+) (minute|hour|day|week|month|year)s?")
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_WINDOW = timedelta(days=1)
+_SHORTEST_STAY, _LONGEST_STAY = timedelta(minutes=15), timedelta(days=7)
 _UNITS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
@@ -163,6 +164,14 @@ def parse_duration(text: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def parse_stay(text: str) -> timedelta:
+    """Read how long somebody stays signed in: `10 hours`; between a quarter of an hour and a week."""
+    length = parse_duration(text)
+    if not _SHORTEST_STAY <= length <= _LONGEST_STAY:
+        raise problem(f"`{text}` is no time to stay signed in; it goes from 15 minutes to 7 days")
+    return length
+
+
 def parse_threshold(text: str) -> Threshold | None:
     """Read `5 in 10 minutes`; `off` is none."""
     if text == "off":
@@ -283,6 +292,13 @@ def _integer(value: Any) -> int:
     raise problem(f"a whole number is expected here, not {kind_of(value)}")
 
 
+def _amount(value: Any) -> int:
+    amount = _integer(value)
+    if amount < 1:
+        raise problem(f"{amount} is too little; it begins at 1")
+    return amount
+
+
 def _age(value: Any) -> int:
     age = _integer(value)
     if not 1 <= age <= 99:
@@ -299,6 +315,7 @@ def _words(value: Any) -> str:
 
 Words = Annotated[str, PlainValidator(_words), WithJsonSchema({"type": "string", "minLength": 1})]
 Integer = Annotated[int, PlainValidator(_integer), WithJsonSchema({"type": "integer"})]
+Amount = Annotated[int, PlainValidator(_amount), WithJsonSchema({"type": "integer", "minimum": 1})]
 Age = Annotated[int, PlainValidator(_age), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 99})]
 Name = Annotated[str, *_parsed(parse_name, {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"})]
 TimePeriod = Annotated[Period, *_parsed(parse_period, {"type": "string", "examples": ["08:50-10:30"]})]
@@ -308,6 +325,7 @@ When = Annotated[
 ]
 Day = Annotated[date, *_parsed(parse_day, {"type": "string", "format": "date"})]
 Duration = Annotated[timedelta, *_parsed(parse_duration, {"type": "string", "examples": ["90 days"]})]
+Stay = Annotated[timedelta, *_parsed(parse_stay, {"type": "string", "examples": ["10 hours"]})]
 ThresholdField = Annotated[
     Threshold | None,
     *_parsed(parse_threshold, {"type": "string", "examples": ["5 in 10 minutes", "off"]}),

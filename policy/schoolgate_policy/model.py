@@ -175,6 +175,7 @@ class Network:
     accounts: Accounts | None = None
     language: str | None = None  # of the pages people see; None: the school's
     passes: tuple[Pass, ...] = ()
+    websockets: Mapping[str, int] = field(default_factory=dict)  # bounds: `most_minutes`, `most_megabytes`
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,7 @@ class Rule:
     source: str
     within: tuple[Target, ...] = ()  # open only as a part of these
     companions: tuple[Target, ...] = ()  # open only as a part of the targets
+    methods: frozenset[str] = frozenset()  # that allowed pages take besides those that read
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ class PolicyException:
     approved_by: str = ""
     within: tuple[Target, ...] = ()
     companions: tuple[Target, ...] = ()
+    methods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +338,7 @@ class Privacy:
     keep_counts: timedelta = timedelta(days=2 * 366)  # hourly counts: no device, no site that is no service
     keep_requests: timedelta = timedelta(days=365)
     keep_audit: timedelta = timedelta(days=6 * 365)
+    keep_sessions: timedelta = timedelta(hours=10)  # from signing in; a session that is not used ends earlier
 
 
 @dataclass(frozen=True, slots=True)

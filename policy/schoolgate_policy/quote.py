@@ -5,7 +5,7 @@ import unicodedata
 
 _LETTER = r"A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 _PLAIN = re.compile(
-    rf"[{_LETTER}](?:[{_LETTER} _./()'&+%;!?\u2013\u2014\u2019\u00a3\u20ac-]*[{_LETTER}_./()'!?\u2019])?"
+    rf"[{_LETTER}](?:[{_LETTER} _./()'&+%;!\u2013\u2014\u2019\u00a3\u20ac-]*[{_LETTER}_./()'!\u2019])?"
 )
 _NAMED = re.compile(r"(?:category|list):[a-z0-9][a-z0-9_-]*")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

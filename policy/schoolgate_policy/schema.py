@@ -17,6 +17,7 @@ from pydantic import (
 from schoolgate_policy.decision import Verdict
 from schoolgate_policy.fields import (
     Age,
+    Amount,
     Day,
     Days,
     Duration,
@@ -32,6 +33,7 @@ from schoolgate_policy.fields import (
     PassRange,
     PortsField,
     Range,
+    Stay,
     TargetField,
     ThresholdField,
     TimePeriod,
@@ -54,6 +56,7 @@ from schoolgate_policy.schedule import Season
 Nation = Literal["england", "wales", "scotland", "northern-ireland", "none"]
 Language = Literal["en", "cy"]
 Targets = Annotated[list[TargetField], OneOrMore, NotEmpty]
+Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Names = Annotated[list[Name], OneOrMore, NotEmpty]
 
 
@@ -140,6 +143,15 @@ class PassSection(Section):
     reason: Words = Field(description="What it is for")
 
 
+class WebsocketsSection(Section):
+    """How long a websocket may last, and how much it may carry."""
+
+    most_minutes: Amount | None = Field(None, description="Minutes until one is closed")
+    most_megabytes: Amount | None = Field(
+        None, description="Megabytes, both ways, until one is closed, and noted as `websocket_tunnel`"
+    )
+
+
 class NetworkSection(Section):
     """A VLAN."""
 
@@ -160,6 +172,9 @@ class NetworkSection(Section):
     language: Language | None = Field(None, description="Of its block pages; default the school's")
     accounts: AccountsSection | None = Field(
         None, description="Whose accounts people may sign in with at Google and Microsoft"
+    )
+    websockets: WebsocketsSection | None = Field(
+        None, description="Bounds for websockets of sites that no rule speaks of; default none"
     )
     passes: list[PassSection] = Field(
         default_factory=list,
@@ -260,12 +275,19 @@ class _Ruling(Section):
         description="Sites that an allowed page loads its parts from; open only as parts of that page",
     )
 
+    methods: Annotated[list[Method], OneOrMore] = Field(
+        default_factory=list,
+        description="What an allowed page takes besides being read (GET, HEAD, OPTIONS): forms are sent by POST",
+    )
+
     @model_validator(mode="after")
     def _one_verb(self) -> "_Ruling":
         if (self.block is None) == (self.allow is None):
             raise problem("needs exactly one of `block` and `allow`")
         if self.block is not None and (self.within or self.companions):
             raise problem("`within` and `companions` go with `allow`, not with `block`")
+        if self.methods and not any(target.kind is TargetKind.URL for target in self.allow or ()):
+            raise problem("`methods` go with a page, such as `allow: example.org/page`")
         if self.companions and not all(target.kind is TargetKind.URL for target in self.allow or ()):
             raise problem("`companions` go with a page, such as `allow: example.org/page`")
         return self
@@ -379,6 +401,11 @@ class PrivacySection(Section):
     )
     keep_requests: Duration | None = Field(None, description="Requests for access; default a year")
     keep_audit: Duration | None = Field(None, description="Who decided what; default six years")
+    keep_sessions: Stay | None = Field(
+        None,
+        description="How long somebody stays signed in to the portal at most, and the record of it is kept:"
+        " 15 minutes to 7 days; default 10 hours",
+    )
 
 
 class ServiceSection(Section):

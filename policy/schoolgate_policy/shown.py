@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from schoolgate_policy.decision import Attempt, Decision, Reason
-from schoolgate_policy.embedded import Embedded, embedded_in, program_at
+from schoolgate_policy.embedded import Embedded, embedded_in, program_at, program_in
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.technique import Technique
 
@@ -50,6 +50,18 @@ def judge_shown(
         if _counts(one, verdict):
             return Shown(inner, verdict, _technique(one))
     return None
+
+
+def judge_body(
+    engine: Engine, attempt: Attempt, decision: Decision, body: bytes, *, script: bool
+) -> Shown | None:
+    """Return what of an allowed response is blocked: a page or script by which a site shows itself to be a web proxy."""
+    program = program_in(body, script=script)
+    if program is None or decision.reason is Reason.ALWAYS_ALLOW:
+        return None
+    seen = replace(attempt, shows=program.service)
+    verdict = engine.decide(seen)
+    return Shown(seen, verdict, Technique.WEB_PROXY) if verdict.blocked else None
 
 
 def _counts(one: Embedded, verdict: Decision) -> bool:

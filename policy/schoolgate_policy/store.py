@@ -21,7 +21,7 @@ from schoolgate_policy.errors import PolicyError, PolicyIssue, Severity
 from schoolgate_policy.lists.library import ListLibrary
 from schoolgate_policy.load import parse_policy
 from schoolgate_policy.model import Catalogue, Policy, Sanction
-from schoolgate_policy.own_host import with_own_host
+from schoolgate_policy.own_host import with_own_host, with_unopened
 from schoolgate_policy.sanctions import parse_sanctions
 from schoolgate_policy.switch import parse_state
 
@@ -63,9 +63,16 @@ class PolicyStore:
     """Holds the engine of the policy in a file; `engine` is another object after each change."""
 
     def __init__(
-        self, path: Path, state: Path | None, listener: StoreListener, own_host: str | None = None
+        self,
+        path: Path,
+        state: Path | None,
+        listener: StoreListener,
+        own_host: str | None = None,
+        unopened: tuple[str, ...] = (),
     ) -> None:
         """Read the policy, or the last good copy of it in `state`; `own_host` is the portal's.
+
+        Connections to `unopened` hosts, and what is below them, are never opened for inspection.
 
         Raises:
             PolicyError: the file is unusable and there is no good copy; it carries every issue.
@@ -74,6 +81,7 @@ class PolicyStore:
         self._path = path
         self._listener = listener
         self._own_host = own_host
+        self._unopened = unopened
         self._good = state / "last-good" / path.name if state else None
         self._sanctions = state / "sanctions.json" if state else None
         self._state = state / "state.json" if state else None
@@ -200,7 +208,7 @@ class PolicyStore:
         sanctions = self._parse_sanctions(read.sanctions, policy)
         state = parse_state(read.state, policy) if read.state else None
         policy = with_own_host(policy, self._own_host) if self._own_host else policy
-        return Engine(policy, sanctions, state), (*warnings, *issues)
+        return Engine(with_unopened(policy, self._unopened), sanctions, state), (*warnings, *issues)
 
     def _parse_sanctions(self, data: bytes, policy: Policy) -> tuple[Sanction, ...]:
         if not data or self._sanctions is None:

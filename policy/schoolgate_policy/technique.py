@@ -35,6 +35,9 @@ class Technique(StrEnum):
     NO_SNI = "no_sni"
     SNI_MISMATCH = "sni_mismatch"
     FRONTING = "fronting"
+    MISDIRECTED = "misdirected"  # an allowed site asked for on the connection of another
+    SNI_IP_MISMATCH = "sni_ip_mismatch"
+    UPSTREAM_CERTIFICATE = "upstream_certificate"
     SPLIT_HELLO = "split_hello"
     CLIENT_DISTRUST = "client_distrust"
     NON_HTTP_TLS = "non_http_tls"

@@ -100,6 +100,12 @@ class Narrator:
         active, change = entry.state(self.attempt.at.astimezone(UTC))
         if not active:
             return False, self._not_now(entry, change)
+        if not entry.speaks_of(self.attempt.method):
+            methods = ", ".join(sorted(entry.methods))
+            return (
+                False,
+                f"allows {_listed(entry)} to be asked for by {methods}, not by {self.attempt.method}",
+            )
         scope = (
             f"{entry.verdict}s some page below the host" if maybe else f"{entry.verdict}s {_listed(entry)}"
         )

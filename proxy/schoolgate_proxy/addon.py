@@ -6,6 +6,7 @@ failure ends in a block. Nothing is dialled but what a decision approved, at the
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import Mapping
 
 from mitmproxy import connection, ctx, http, tls
@@ -16,7 +17,7 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import TransparentMode
 
 from schoolgate_policy.engine import Engine
-from schoolgate_policy.names import parse_address
+from schoolgate_policy.names import as_ip, parse_address
 from schoolgate_policy.technique import Technique
 from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
@@ -29,8 +30,8 @@ from schoolgate_proxy.layers import Closed, Kind, kind_of
 from schoolgate_proxy.pages import Pages
 from schoolgate_proxy.pinned_apps import PinnedApps
 from schoolgate_proxy.ports import Counters
-from schoolgate_proxy.requests import Requests, private
-from schoolgate_proxy.tls_name import tls_name
+from schoolgate_proxy.requests import Requests, private, unresolved
+from schoolgate_proxy.tls_name import speaks_web, tls_name
 from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upstream, is_own
 from schoolgate_proxy.wire import install as wire
 from schoolgate_proxy.wire.websocket import COUNTED, Counted
@@ -114,6 +115,8 @@ class SchoolgateProxy:
         """Take in a connection that came through the gate, which counts it and has checked where it was aimed."""
         conn = Connection(entrant.arrival, entrant.door.listener, lambda: self.close(client), counted=True)
         conn.connect_name, conn.split = entrant.connect_name, entrant.split
+        if entrant.address is not None:
+            conn.brought = as_ip(entrant.address[0].partition("%")[0])
         self._connections.opened(client.id, conn)
         conn.expect(self._config.undecided, lambda: None)
 
@@ -121,8 +124,12 @@ class SchoolgateProxy:
     def client_disconnected(self, client: connection.Client) -> None:
         """Forget a connection."""
         conn = self._connections.closed(client.id)
-        if conn is not None and not conn.counted:
+        if conn is None:
+            return
+        if not conn.counted:
             self._counters.connection_closed(conn.listener)
+        if conn.outlived is not None:
+            self._counters.connection_outlived(conn.outlived, -1)
 
     # -- what the bytes are ------------------------------------------------------------------------------------
 
@@ -179,6 +186,9 @@ class SchoolgateProxy:
         decision = self._judge.decide(attempt)
         conn.network = decision.network
         handling = handling_of(decision)
+        if not decision.blocked and not speaks_web(tuple(data.client_hello.alpn_protocols)):
+            self._judge.saw(Technique.NON_HTTP_TLS, conn.arrival, name, conn.network)
+            handling = Handling.REFUSE
         self._counters.connection_handled(decision.network, handling)
         if handling is Handling.INSPECT:
             conn.tls_name = name
@@ -215,10 +225,10 @@ class SchoolgateProxy:
     async def _anchor(self, conn: Connection, name: str, port: int, stand_in: str | None) -> Anchor | None:
         try:
             return await self._upstream.anchor(name, port, stand_in)
-        except NameNotFound:
+        except NameNotFound as error:
             self._counters.upstream_failed("name")
             if conn.listener == "transparent":
-                self._judge.saw(Technique.UNRESOLVED_DESTINATION, conn.arrival, name, conn.network)
+                self._judge.saw(unresolved(error, name), conn.arrival, name, conn.network)
         except AddressRefused:
             self._counters.upstream_failed("address")
             self._judge.saw(private(name), conn.arrival, name, conn.network)
@@ -242,9 +252,11 @@ class SchoolgateProxy:
                 self.pinned.rejected(conn.arrival, conn.judged[1])
 
     @guarded
-    def tls_failed_server(self, _data: tls.TlsData) -> None:
-        """Count an upstream whose certificate does not hold."""
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        """Note an upstream whose certificate does not hold."""
         self._counters.upstream_failed("certificate")
+        conn = self._connections.of(data.context.client.id)
+        self._judge.saw(Technique.UPSTREAM_CERTIFICATE, conn.arrival, data.conn.sni or "", conn.network)
 
     def refuse_tls(self, data: tls.ClientHelloData) -> None:
         """End a connection whose ClientHello was read, with an alert that the browser understands."""
@@ -362,12 +374,30 @@ class SchoolgateProxy:
     def _weigh(self, flow: http.HTTPFlow, conn: Connection, approval: Approval) -> None:
         """Note a websocket that has carried far more than a page needs, most of it binary (enforcement A3.12)."""
         counted = flow.metadata.get(COUNTED)
-        if not isinstance(counted, Counted) or counted.noted:
+        if not isinstance(counted, Counted):
             return
-        if counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
+        bounds = self._judge.websocket_bounds(approval.decision)
+        if bounds:
+            self._bound(counted, bounds, conn, approval)
+        if not counted.noted and counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
             counted.noted = True
             host = approval.decision.host
             self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+
+    def _bound(
+        self, counted: Counted, bounds: Mapping[str, int], conn: Connection, approval: Approval
+    ) -> None:
+        """Close a websocket that lasts longer, or has carried more, than the policy lets one of its kind."""
+        most = bounds.get("most_megabytes")
+        if most is not None and counted.octets > most * 1_000_000:
+            if not counted.noted:
+                counted.noted = True
+                host = approval.decision.host
+                self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+            conn.close()
+        minutes = bounds.get("most_minutes")
+        if minutes is not None and time.monotonic() - counted.since > 60 * minutes:
+            conn.close()
 
     def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
         living = [(flow, approval) for flow, approval in list(conn.requests.items()) if flow.live]
@@ -383,3 +413,6 @@ class SchoolgateProxy:
                 self._judge.acted(approval.attempt, decision)
                 conn.close()
                 return
+            if conn.outlived is None and self._judge.expired(approval.decision):
+                conn.outlived = decision.network
+                self._counters.connection_outlived(decision.network, 1)

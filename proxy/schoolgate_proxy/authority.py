@@ -124,6 +124,16 @@ def intermediate(folder: Path, school: str) -> Authority:
         return made
 
 
+def never_signs(state: Path) -> tuple[str, ...]:
+    """Return the names that the root in force may not sign for, nor for what is below them; none before the first start.
+
+    Raises:
+        OSError, ValueError: what is published cannot be read.
+
+    """
+    return excluded(roots[0]) if (roots := published(state)) else ()
+
+
 def published(state: Path) -> tuple[x509.Certificate, ...]:
     """Return the certificates that devices are to trust, the one in force first; none before the first start."""
     return _certificates(state / PUBLISHED)

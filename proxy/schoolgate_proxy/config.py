@@ -35,6 +35,8 @@ class ProxyConfig:
     """Seconds until a connection that shows neither a whole ClientHello nor a whole request head is closed."""
     most_per_client: int = 1000
     """Connections of one address at a time; more are closed as they come. A browser has some 250."""
+    most_new_per_client: int = 1000
+    """Connections that one address may open within five seconds; more are closed as they come."""
     most_connections: int = 0
     """Connections of everybody at a time; 0: as many as the limit of open files allows."""
     share_ports: bool = False

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.names import IPAddress
 from schoolgate_proxy.handling import Arrival
 from schoolgate_proxy.upstream import Anchor
 
@@ -38,6 +39,10 @@ class Connection:
     tls_name: str | None = None  # canonical name the connection was decrypted for
     judged: tuple[Attempt, Decision] | None = None  # the name, where no request has been judged yet
     network: str = ""  # of the last decision
+    brought: IPAddress | None = (
+        None  # that the client wanted to reach, where it named an address and not a site
+    )
+    outlived: str | None = None  # the network, once an edge of a schedule has passed
     split: bool = False  # the first bytes came too few to tell what they begin
     approved: dict[tuple[str, int], Approval] = field(default_factory=dict)
     # What each request that still lives was allowed by: pages of one host may close at different times.

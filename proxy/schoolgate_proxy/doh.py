@@ -33,10 +33,10 @@ _RECORD_TYPES = frozenset(
 class Sight(Enum):
     """What the beginning of a body shows; a closed set."""
 
-    DNS = auto()
+    FOUND = auto()
     ORDINARY = auto()
     UNSURE = auto()  # more must come, and what there is must wait for it
-    PERHAPS = auto()  # it may turn out to be DNS later; nothing has to wait
+    PERHAPS = auto()  # it may be found out later; nothing has to wait
 
 
 def is_doh_type(value: str) -> bool:
@@ -85,7 +85,7 @@ def answer(body: bytes) -> Sight:
         return Sight.ORDINARY
     found = sum(sign in text for sign in _JSON_SIGNS)
     if found == len(_JSON_SIGNS):
-        return Sight.DNS
+        return Sight.FOUND
     return Sight.UNSURE if found > 1 else Sight.PERHAPS
 
 
@@ -116,7 +116,7 @@ def _message(body: bytes, *, response: bool) -> Sight:
     if len(body) < place + 5:
         return Sight.UNSURE
     # RFC 1035 3.2.4: the class after type is IN (1) or ANY (255).
-    return Sight.DNS if body[place + 3] == 0 and body[place + 4] in {1, 255} else Sight.ORDINARY
+    return Sight.FOUND if body[place + 3] == 0 and body[place + 4] in {1, 255} else Sight.ORDINARY
 
 
 def _is_other_header(body: bytes, *, response: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Stops a streamed body that turns out to be DNS, before what matters of it is out; for mitmproxy's `stream`."""
+"""Stops a streamed body that turns out to be what must not pass, as soon as that is clear; for mitmproxy's `stream`."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,14 @@ type Chunks = list[bytes] | bytes
 
 
 class Watch:
-    """Looks at the beginning of a body, holds back what may be DNS until that is clear, and stops what is."""
+    """Looks at the beginning of a body, holds back what may be DNS until that is clear, and stops what is found."""
 
     __slots__ = ("_clear", "_found", "_given", "_held", "_inflate", "_looking", "_sight")
 
     def __init__(
         self, looking: Callable[[bytes], Sight], found: Callable[[], None], codings: str = ""
     ) -> None:
-        """Ask `looking` about the beginning, as it grows; `found` is called once if it is DNS.
+        """Ask `looking` about the beginning, as it grows; `found` is called once if it is what is looked for.
 
         `codings` is the value of Content-Encoding.
         """
@@ -37,14 +37,14 @@ class Watch:
         """Return what is passed on of a piece; an empty one is the end."""
         if self._sight is Sight.ORDINARY:
             return data or []
-        if self._sight is Sight.DNS:
+        if self._sight is Sight.FOUND:
             return []
         if not data:
             self._sight = Sight.ORDINARY
             held, self._held = self._held, b""
             return held or []
         self._sight = self._look(data)
-        if self._sight is Sight.DNS:
+        if self._sight is Sight.FOUND:
             self._held = b""
             self._found()
             return []
@@ -55,7 +55,7 @@ class Watch:
         more = data[:room] if self._inflate is None else self._inflate(data, room)
         self._clear += more
         sight = self._looking(self._clear)
-        if sight is not Sight.DNS and self._is_enough:
+        if sight is not Sight.FOUND and self._is_enough:
             return Sight.ORDINARY
         return sight
 

@@ -1,10 +1,11 @@
 """Asks the policy: one place where the proxy makes attempts and notes what was acted upon."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from schoolgate_policy.additions import Additions, additions
-from schoolgate_policy.decision import Attempt, Decision, Page, Point
+from schoolgate_policy.decision import Attempt, Decision, Page, Point, Reason
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.model import Inspection, Policy
 from schoolgate_policy.paths import is_canonical
@@ -44,13 +45,19 @@ class Judge:
         return network is not None and network.inspection is Inspection.ALL and self.added(decision) is None
 
     def attempt(
-        self, arrival: Arrival, host: str, path: str | None = None, within: Page | None = None
+        self,
+        arrival: Arrival,
+        host: str,
+        path: str | None = None,
+        within: Page | None = None,
+        method: str | None = None,
     ) -> Attempt:
         """Return the attempt of a client to reach a host now.
 
-        `path` is the raw URL path where it is known, `within` the page that wants this as a part.
+        `path` is the raw URL path where it is known, `within` the page that wants this as a part, `method` how it is
+        asked for.
         """
-        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY, within=within)
+        return Attempt(arrival.address, host, self._clock(), path, Point.PROXY, within=within, method=method)
 
     def decide(self, attempt: Attempt) -> Decision:
         """Return the verdict of the policy in force; one name is answered by the proxy itself."""
@@ -60,6 +67,11 @@ class Judge:
     def again(self, attempt: Attempt) -> Decision:
         """Return the verdict on the same attempt at this instant."""
         return self._source.engine.decide(replace(attempt, at=self._clock()))
+
+    def websocket_bounds(self, decision: Decision) -> Mapping[str, int]:
+        """Return how long and how much a websocket may be, where no rule speaks of its site; none: as it likes."""
+        network = self.policy.networks.get(decision.network)
+        return network.websockets if network and decision.reason is Reason.OTHERWISE else {}
 
     def added(self, decision: Decision) -> Additions | None:
         """Return what is added to requests that the decision allows."""
@@ -75,7 +87,7 @@ class Judge:
         """Whether a blocked attempt spells its path so as to look like a page that is allowed."""
         if attempt.path is None or is_canonical(attempt.path):
             return False
-        return self.decide(replace(attempt, path=None)).path_decides
+        return self.decide(replace(attempt, path=None, method=None)).path_decides
 
     def expired(self, decision: Decision) -> bool:
         """Whether the instant has come at which the decision may no longer be acted upon."""

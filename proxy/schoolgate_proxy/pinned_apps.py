@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 
 from schoolgate_policy.decision import Decision
+from schoolgate_policy.ech import outer_names
 from schoolgate_policy.embedded_data import knowledge
 from schoolgate_policy.names import as_ip
 from schoolgate_proxy.handling import Arrival
 from schoolgate_proxy.judge import Judge
 from schoolgate_proxy.pinning import Pinning
 from schoolgate_proxy.ports import Counters
-from schoolgate_proxy.tls_name import ECH_PUBLIC_NAMES
 
 FILE = "pinned.json"
 _log = structlog.get_logger("schoolgate.proxy")
@@ -113,7 +113,7 @@ class PinnedApps:
 def _may_pass(judge: Judge, decision: Decision) -> bool:
     """Whether nothing but the network's habit asks for a name to be read."""
     host = decision.host
-    if decision.blocked or decision.path_decides or as_ip(host) is not None or host in ECH_PUBLIC_NAMES:
+    if decision.blocked or decision.path_decides or as_ip(host) is not None or host in outer_names():
         return False
     return judge.opens_by_habit(decision) and not knowledge().carriers_of(host)
 

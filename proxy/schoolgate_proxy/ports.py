@@ -33,7 +33,15 @@ class Counters(Protocol):
         ...
 
     def connection_turned_away(self, why: str) -> None:
-        """Count a connection closed unjudged: `client` (it has too many), `full` (we have), `late`."""
+        """Count a connection closed unjudged: `client` (it has too many), `pace` (too fast), `full`, `late`."""
+        ...
+
+    def ech_seen(self, network: str, *, outer: bool) -> None:
+        """Count a ClientHello with the extension of ECH: real, under a known outer name, or (as a rule) GREASE."""
+        ...
+
+    def connection_outlived(self, network: str, change: int) -> None:
+        """Count connections that are older than the last edge of a schedule that concerned them; `change` is 1 or -1."""
         ...
 
     def request_answered(self, network: str, status: int) -> None:
@@ -73,6 +81,12 @@ class Uncounted:
         """Do nothing."""
 
     def connection_turned_away(self, why: str) -> None:
+        """Do nothing."""
+
+    def ech_seen(self, network: str, *, outer: bool) -> None:
+        """Do nothing."""
+
+    def connection_outlived(self, network: str, change: int) -> None:
         """Do nothing."""
 
     def request_answered(self, network: str, status: int) -> None:

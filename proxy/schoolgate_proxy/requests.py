@@ -1,5 +1,7 @@
 """Judges requests and answers those that go no further."""
 
+import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -7,7 +9,7 @@ from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision, Reason
 from schoolgate_policy.names import as_ip
-from schoolgate_policy.shown import Shown, judge_shown
+from schoolgate_policy.shown import Shown, judge_body, judge_shown
 from schoolgate_policy.technique import BY_CATEGORY, Technique
 from schoolgate_proxy import doh
 from schoolgate_proxy.adding import with_query
@@ -18,6 +20,7 @@ from schoolgate_proxy.doh_watch import Watch
 from schoolgate_proxy.guard import answer
 from schoolgate_proxy.inflating import Inflate
 from schoolgate_proxy.judge import Judge
+from schoolgate_proxy.once import Once
 from schoolgate_proxy.pages import Fields, Pages
 from schoolgate_proxy.ports import Counters
 from schoolgate_proxy.request import Refusal, RequestHead, Target, page_of, read_target
@@ -25,6 +28,7 @@ from schoolgate_proxy.upstream import AddressRefused, Anchor, NameNotFound, Upst
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.3: content has no meaning in these
 _LOOKED_AT = 1024  # clear octets of a body: the name in a question ends long before
+_MADE_UP = re.compile(r"www\.(?=[a-z]*[2-7])[a-z2-7]{8,20}\.(?:com|net)")
 _HOP_BY_HOP = ("proxy-connection", "proxy-authorization", "http2-settings")
 
 
@@ -45,6 +49,7 @@ class Requests:
         self._counters = counters
         self._upstream = upstream
         self._connections = connections
+        self._strange = Once()
 
     def connect(self, flow: http.HTTPFlow, conn: Connection) -> bool:
         """Judge a CONNECT request: True where it may go on to be judged by what is inside."""
@@ -69,7 +74,7 @@ class Requests:
         if isinstance(target, Refusal):
             self._refuse(flow, conn, target)
             return
-        attempt = self._judge.attempt(conn.arrival, target.host, target.path, page_of(head))
+        attempt = self._judge.attempt(conn.arrival, target.host, target.path, page_of(head), head.method)
         decision = self._judge.decide(attempt)
         conn.network = decision.network
         fronted = flow.client_conn.tls and target.host != conn.tls_name
@@ -79,7 +84,7 @@ class Requests:
             self._block(flow, attempt, decision)
         elif fronted:
             message = "this connection was opened for another name"
-            self._refuse(flow, conn, Refusal(421, message, Technique.FRONTING, target.host))
+            self._refuse(flow, conn, Refusal(421, message, Technique.MISDIRECTED, target.host))
         elif (shown := self._shown(flow, attempt, decision)) is not None:
             if (
                 BY_CATEGORY.get(shown.decision.category or "") is not shown.technique
@@ -112,6 +117,7 @@ class Requests:
         anchor = await self._find(flow, conn, target, self._judge.stand_in(decision))
         if anchor is None:
             return
+        self._note_address(conn, target.host, decision)
         self._judge.acted(attempt, decision)
         approval = Approval(attempt, decision, anchor)
         conn.approve(approval)
@@ -135,6 +141,17 @@ class Requests:
         self._stream(flow, conn)
         if request.is_http2 and "content-length" not in request.headers:
             self._mind_the_framing(flow, conn)
+
+    def _note_address(self, conn: Connection, name: str, decision: Decision) -> None:
+        """Note, once for a connection, a client that wanted to go elsewhere under an allowed name."""
+        brought, conn.brought = conn.brought, None
+        if brought is None:
+            return
+        looked_up = self._judge.stand_in(decision) or name
+        if self._upstream.is_strange(looked_up, brought):
+            now = asyncio.get_running_loop().time()
+            if self._strange.first(conn.arrival.address, name, now):
+                self._judge.saw(Technique.SNI_IP_MISMATCH, conn.arrival, name, decision.network)
 
     def _add(self, request: http.Request, decision: Decision) -> None:
         """Set what the policy adds, in the place of what the client may have said itself."""
@@ -171,6 +188,14 @@ class Requests:
         self._judge.saw(Technique.DOH, conn.arrival, approval.decision.host if approval else "", conn.network)
         conn.close()
 
+    def _stop_body(self, flow: http.HTTPFlow, conn: Connection, body: "_Body") -> None:
+        """End a connection in the middle of a page or script that turned out to be a web proxy's, or DNS."""
+        if body.shown is None:
+            self._stop_doh(flow, conn)
+        else:
+            self._judge.acted(body.shown.attempt, body.shown.decision)
+            conn.close()
+
     @staticmethod
     def _mind_the_framing(flow: http.HTTPFlow, conn: Connection) -> None:
         """Keep the body of an HTTP/2 request without a length from becoming a request of its own.
@@ -205,10 +230,10 @@ class Requests:
                 with suppress(NameNotFound, AddressRefused):
                     return await self._upstream.anchor(target.host, target.port, stand_in)
             return await self._upstream.anchor(target.host, target.port)
-        except NameNotFound:
+        except NameNotFound as error:
             self._counters.upstream_failed("name")
             if conn.listener == "transparent":
-                self._judge.saw(Technique.UNRESOLVED_DESTINATION, conn.arrival, target.host, conn.network)
+                self._judge.saw(unresolved(error, target.host), conn.arrival, target.host, conn.network)
             lead = f"There is no site called {target.host}."
             page = self._pages.notice(502, "This site was not found", lead, conn.network, _fields(flow))
             self._answer(flow, page)
@@ -232,9 +257,16 @@ class Requests:
             flow.response.stream = lambda _: []
             return
         length = response.headers.get("content-length", "")
-        watched = doh.may_hold_answer(int(length) if length.isdecimal() else None)
         codings = response.headers.get("content-encoding", "")
-        response.stream = Watch(doh.answer, lambda: self._stop_doh(flow, conn), codings) if watched else True
+        kind = response.headers.get("content-type", "").partition(";")[0].lower()
+        script = "javascript" in kind
+        if script or "html" in kind:
+            body = _Body(self._judge, conn.requests[flow], script=script)
+            response.stream = Watch(body.look, lambda: self._stop_body(flow, conn, body), codings)
+        elif doh.may_hold_answer(int(length) if length.isdecimal() else None):
+            response.stream = Watch(doh.answer, lambda: self._stop_doh(flow, conn), codings)
+        else:
+            response.stream = True
 
     def _block(self, flow: http.HTTPFlow, attempt: Attempt, decision: Decision) -> None:
         self._answer(flow, self._pages.blocked(attempt, decision, _fields(flow)))
@@ -245,6 +277,25 @@ class Requests:
     @staticmethod
     def _answer(flow: http.HTTPFlow, page: BlockResponse) -> None:
         answer(flow, page)
+
+
+class _Body:
+    """Looks for web proxies in a page or script, and for DNS under such a type."""
+
+    def __init__(self, judge: Judge, approval: Approval, *, script: bool) -> None:
+        self._judge = judge
+        self._approval = approval
+        self._script = script
+        self.shown: Shown | None = None
+
+    def look(self, body: bytes) -> doh.Sight:
+        """Say what the beginning of the body shows."""
+        attempt, decision = self._approval.attempt, self._approval.decision
+        self.shown = judge_body(self._judge.engine, attempt, decision, body, script=self._script)
+        if self.shown is not None:
+            return doh.Sight.FOUND
+        sight = doh.answer(body)
+        return doh.Sight.PERHAPS if sight is doh.Sight.ORDINARY else sight
 
 
 def _forwarded(address: str) -> str:
@@ -264,13 +315,19 @@ def _asks_dns(request: http.Request) -> bool:
     body = request.raw_content or b""
     if codings := request.headers.get("content-encoding", ""):
         body = Inflate(codings)(body, _LOOKED_AT)
-    return doh.question(body) is doh.Sight.DNS
+    return doh.question(body) is doh.Sight.FOUND
 
 
 def _is_bare_address(decision: Decision) -> bool:
     """Whether an address of the internet was asked for that no rule speaks of: what is behind it nobody can say."""
     address = as_ip(decision.host)
     return decision.reason is Reason.OTHERWISE and address is not None and is_public(address)
+
+
+def unresolved(error: NameNotFound, name: str) -> Technique:
+    """Name the attempt to reach an address under a name that has none: made up as Tor's relays do, or another."""
+    made_up = error.certain and _MADE_UP.fullmatch(name)
+    return Technique.TOR if made_up else Technique.UNRESOLVED_DESTINATION
 
 
 def private(host: str) -> Technique:

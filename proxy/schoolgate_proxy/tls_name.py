@@ -9,9 +9,8 @@ from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import as_ip, canonical_host
 from schoolgate_policy.technique import Technique
 
-# RFC 9849 4: the name an Encrypted ClientHello shows instead of the real one. Other ClientHellos carry the extension
-# as well (GREASE), with their real name in the open.
-ECH_PUBLIC_NAMES = frozenset({"cloudflare-ech.com"})
+# ALPN names of HTTP over TCP, now and before, and those by which phones fetch their notices on the web's port.
+_WEB = (b"http/", b"h2", b"spdy/", b"apns-", b"x-amzn-http-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,17 @@ class TlsName:
     name: str | None
     label: str
     techniques: tuple[Technique, ...] = ()
+
+
+def speaks_web(alpn: tuple[bytes, ...]) -> bool:
+    """Whether a client that offers these protocols (RFC 7301) may want the web; offering none, it may."""
+    named = [protocol for protocol in alpn if not _is_grease(protocol)]
+    return not named or any(protocol.startswith(_WEB) for protocol in named)
+
+
+def _is_grease(protocol: bytes) -> bool:
+    """Whether a protocol is one of those that mean nothing (RFC 8701 2)."""
+    return len(protocol) == 2 and protocol[0] == protocol[1] and protocol[0] & 0x0F == 0x0A
 
 
 def tls_name(

@@ -9,7 +9,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
 from schoolgate_policy.model import IPNetwork
@@ -19,11 +19,16 @@ from schoolgate_proxy.ports import Address, Resolve
 _CACHE_SIZE = 4096
 _CACHE_SECONDS = 30.0
 _LOOKUP_SECONDS = 5.0
+_PARTS_KEPT = 32
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 2.1: the last 32 bits are an IPv4 address
 
 
 class NameNotFound(OSError):  # noqa: N818 - reads as what it is where it is caught
-    """A name that has no address."""
+    """A name that has no address; `certain`: there is none, and it is not that nobody answered."""
+
+    def __init__(self, message: str, *, certain: bool = False) -> None:
+        super().__init__(message)
+        self.certain = certain
 
 
 class AddressRefused(OSError):  # noqa: N818
@@ -81,6 +86,11 @@ def is_public(address: IPAddress) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def _part(address: IPAddress) -> str:
+    """Name the part of the internet that an address lies in: its /24, or its /48 of IPv6."""
+    return str(ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+
 class Upstream:
     """Looks names up, remembers the answers for half a minute, and hands out only addresses that may be dialled.
 
@@ -101,6 +111,9 @@ class Upstream:
         self._cache: OrderedDict[tuple[str, int], tuple[float, tuple[Address, ...]]] = OrderedDict()
         self._asking: dict[tuple[str, int], asyncio.Task[Sequence[Address]]] = {}
         self._failed: OrderedDict[Address, float] = OrderedDict()  # until when each is avoided
+        self._seen: OrderedDict[str, dict[str, None]] = (
+            OrderedDict()
+        )  # parts of the internet each name was found in
 
     def known(self, name: str, port: int) -> tuple[Address, ...]:
         """Return the remembered addresses that have not failed of late, best first; empty: look the name up.
@@ -117,6 +130,14 @@ class Upstream:
             return usable
         return tuple(address for address in usable if not self._avoided(address, now))
 
+    def is_strange(self, name: str, address: IPAddress) -> bool:
+        """Whether a name was looked up, and never found near the address: large sites give one of many each time.
+
+        May be asked from any thread.
+        """
+        seen = self._seen.get(name)
+        return seen is not None and as_ip(name) is None and _part(address) not in seen
+
     async def find(self, name: str, port: int) -> tuple[Address, ...]:
         """Look a canonical host up: the addresses that may be dialled, those that failed of late last.
 
@@ -132,6 +153,7 @@ class Upstream:
         if not usable:
             raise AddressRefused(f"{name} has only addresses that may not be reached from here")
         now = time.monotonic()
+        self._see(name, found)
         self._remember((name, port), now + _CACHE_SECONDS, usable)
         return tuple(sorted(usable, key=lambda address: self._avoided(address, now)))
 
@@ -157,9 +179,10 @@ class Upstream:
         try:
             found = await asyncio.shield(self._asking.get((name, port)) or self._ask((name, port)))
         except (OSError, TimeoutError, UnicodeError) as error:
-            raise NameNotFound(f"{name} cannot be looked up: {error}") from error
+            certain = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
+            raise NameNotFound(f"{name} cannot be looked up: {error}", certain=certain) from error
         if not found:
-            raise NameNotFound(f"{name} has no address")
+            raise NameNotFound(f"{name} has no address", certain=True)
         return found
 
     def _ask(self, key: tuple[str, int]) -> asyncio.Task[Sequence[Address]]:
@@ -182,6 +205,17 @@ class Upstream:
         self._cache.move_to_end(key)
         if len(self._cache) > _CACHE_SIZE:
             self._cache.popitem(last=False)
+
+    def _see(self, name: str, found: Sequence[Address]) -> None:
+        """Remember where a name was found, for longer than its addresses are used."""
+        parts = self._seen.setdefault(name, {})
+        self._seen.move_to_end(name)
+        for address, _ in found:
+            parts[_part(ip_address(address.partition("%")[0]))] = None
+        while len(parts) > _PARTS_KEPT:
+            del parts[next(iter(parts))]
+        if len(self._seen) > _CACHE_SIZE:
+            self._seen.popitem(last=False)
 
     def _may_dial(self, target: Address) -> bool:
         address = ip_address(target[0].partition("%")[0])

@@ -39,14 +39,21 @@ def list_(
     ] = None,
     network: Annotated[str, typer.Option("--network", help="Only of this network.")] = "",
     host: Annotated[str, typer.Option("--host", help="Only hosts with this in their name.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="Only of this kind, such as unblock or report.")] = "",
+    most: Annotated[int, typer.Option("--most", help="How many at most.", min=1)] = 500,
     policy: PolicyFile = DEFAULT_POLICY,
     folder: StateFolder = None,
     settings: SettingsFile = None,
     *,
+    safeguarding: Annotated[
+        bool, typer.Option("--safeguarding", help="Only those with words that worry.")
+    ] = False,
+    with_dsl: Annotated[bool, typer.Option("--with-dsl", help="Only those sent on to the DSL.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List requests, oldest first; default those that wait for a decision."""
     from schoolgate.commands import as_json as json_out
+    from schoolgate_exceptions.kinds import Kind
     from schoolgate_exceptions.queue import Filter
     from schoolgate_exceptions.workflow import OPEN, State
 
@@ -54,8 +61,22 @@ def list_(
         states = frozenset(State(name.replace("-", " ")) for name in state or ()) or OPEN
     except ValueError as error:
         refuse([f"--state-is: {error}; available: {', '.join(one.replace(' ', '-') for one in State)}"])
+    if kind and kind not in set(Kind):
+        refuse([f"--kind: `{kind}` is not known; available: {', '.join(Kind)}"])
+    wanted = Filter(
+        states,
+        network,
+        Kind(kind) if kind else None,
+        host,
+        safeguarding=safeguarding or None,
+        with_dsl=with_dsl or None,
+        most=most,
+    )
     with opened(policy, folder, settings) as service:
-        found = service.queue.listed(_reader(), Filter(states, network, host=host))
+        found = service.queue.listed(_reader(), wanted)
+        count = service.queue.count(_reader(), wanted)
+        if count > len(found):
+            typer.echo(f"the oldest {len(found)} of {count}; --most shows more", err=True)
         if as_json:
             json_out.echo(found)
             return
@@ -122,14 +143,14 @@ def review(
     with opened(policy, folder, settings) as service:
         actor = acting(service, by, password_file, code)
         if question:
-            done = service.reviewing.ask_back(actor, name, question)
+            moved = service.reviewing.ask_back(actor, name, question)
         elif refer:
-            done = service.reviewing.refer(actor, name, advice)
+            moved = service.reviewing.refer(actor, name, advice)
         else:
             case = service.queue.case(actor, name)
-            grant = _changed(case.grant, service.office.zone, target, whom, until, during, reason)
-            done = service.reviewing.recommend(actor, name, grant, advice, case.request.version)
-        _done(done, as_json=as_json)
+            grant = changed(case.grant, service.office.zone, target, whom, until, during, reason)
+            moved = service.reviewing.recommend(actor, name, grant, advice, case.request.version)
+        done(moved, as_json=as_json)
 
 
 @app.command()
@@ -147,13 +168,13 @@ def approve(
 ) -> None:
     """Approve what was recommended, and write it into policy.yaml; exit 1 where the file could not be written."""
     with opened(policy, folder, settings) as service:
-        done = service.approving.approve(acting(service, by, password_file, code), name, note)
-        _done(done, as_json=as_json)
+        moved = service.approving.approve(acting(service, by, password_file, code), name, note)
+        done(moved, as_json=as_json)
 
 
 @app.command("refuse")
 def refuse_(
-    name: Name,
+    names: Annotated[list[str], typer.Argument(help="One request or several.", metavar="ID...")],
     answer: Answer = "",
     note: Note = "",
     by: By = "",
@@ -165,10 +186,21 @@ def refuse_(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Refuse a request, as officer before and as head after it was recommended."""
+    """Refuse a request, as officer before and as head after it was recommended; several all or, after an error, none."""
+    from schoolgate.commands import as_json as json_out
+
     with opened(policy, folder, settings) as service:
-        done = service.reviewing.refuse(acting(service, by, password_file, code), name, answer, note)
-        _done(done, as_json=as_json)
+        actor = acting(service, by, password_file, code)
+        if len(names) == 1:
+            done(service.reviewing.refuse(actor, names[0], answer, note), as_json=as_json)
+        if note:
+            refuse(["--note: goes with one request; several get one answer"])
+        moved = service.reviewing.refuse_all(actor, tuple(names), answer)
+        if as_json:
+            json_out.echo(moved)
+            return
+        for one in moved:
+            typer.echo(f"{one.id} is {one.state}")
 
 
 @app.command()
@@ -189,10 +221,10 @@ def withdraw(
     with opened(policy, folder, settings) as service:
         actor = acting(service, by, password_file, code)
         if until:
-            done = service.ending.shorten(actor, name, _end(until, service.office.zone), note)
+            moved = service.ending.shorten(actor, name, _end(until, service.office.zone), note)
         else:
-            done = service.ending.revoke(actor, name, note or "withdrawn from the terminal")
-        _done(done, as_json=as_json)
+            moved = service.ending.revoke(actor, name, note or "withdrawn from the terminal")
+        done(moved, as_json=as_json)
 
 
 def _reader() -> Any:
@@ -202,7 +234,7 @@ def _reader() -> Any:
     return Actor(frozenset({Role.OFFICER}), name="terminal")
 
 
-def _changed(
+def changed(
     grant: "Grant",
     zone: "ZoneInfo",
     target: list[str] | None,
@@ -211,6 +243,7 @@ def _changed(
     during: list[str] | None,
     reason: str,
 ) -> "Grant":
+    """Return a grant with what the options say otherwise."""
     changes: dict[str, Any] = {}
     for key, values in (("targets", target), ("whom", whom), ("during", during)):
         if values:
@@ -238,7 +271,8 @@ def _end(text: str, zone: "ZoneInfo") -> datetime:
     return datetime.combine(value + timedelta(days=1), time(), zone).astimezone(UTC)
 
 
-def _done(request: "AccessRequest", *, as_json: bool) -> None:
+def done(request: "AccessRequest", *, as_json: bool) -> None:
+    """Say what became of a request; exit 1 where policy.yaml could not be written."""
     from schoolgate.commands import as_json as json_out
 
     problem = request.publication.problem

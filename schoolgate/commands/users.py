@@ -142,6 +142,56 @@ def close(
         typer.echo(f"{email} is closed")
 
 
+@app.command()
+def token(
+    email: Email,
+    name: Annotated[str, typer.Option("--name", help="What it is for, such as dashboard.", metavar="NAME")],
+    days: Annotated[int, typer.Option("--days", help="For how many days it works.", min=1, max=400)] = 365,
+    policy: PolicyFile = DEFAULT_POLICY,
+    folder: StateFolder = None,
+    settings: SettingsFile = None,
+    *,
+    end: Annotated[bool, typer.Option("--end", help="End it instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token with which a program acts as an account in the JSON interface; it is shown this once."""
+    from schoolgate.commands import as_json as json_out
+    from schoolgate_exceptions.roles import SYSTEM
+
+    with opened(policy, folder, settings) as service:
+        if end:
+            service.api_tokens.revoke(SYSTEM, email, name)
+            typer.echo(f"the token {name} of {email} has ended")
+            return
+        made, secret = service.api_tokens.make(SYSTEM, email, name, days)
+        if as_json:
+            json_out.echo({**json_out.plain(made), "token": secret})
+        else:
+            typer.echo(secret)
+
+
+@app.command()
+def tokens(
+    policy: PolicyFile = DEFAULT_POLICY,
+    folder: StateFolder = None,
+    settings: SettingsFile = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the tokens of programs, never their secrets."""
+    from schoolgate.commands import as_json as json_out
+
+    with opened(policy, folder, settings) as service:
+        found = service.api_tokens.listed()
+        if as_json:
+            json_out.echo(found)
+            return
+        for one in found:
+            state = "ended" if one.revoked_at else f"until {one.ends:%Y-%m-%d}"
+            used = f"used {one.used_at:%Y-%m-%d}" if one.used_at else "never used"
+            typer.echo(f"{one.email}  {one.name}  {state}  {used}")
+
+
 def _holding(text: str) -> "Holding":
     """Read `teacher`, `officer`, `deputy:2026-12-01..2026-12-18`."""
     from schoolgate_exceptions.accounts import Holding

@@ -73,10 +73,10 @@ rm -rf /etc/schoolgate /var/lib/schoolgate
 step anew /tmp/newer/deploy/install.sh
 step restore schoolgate restore /root/kept/save.tar.gz --passphrase-file /root/kept/passphrase --force
 step after_the_loss sum
-step roots find /var/lib/schoolgate /etc/schoolgate/policy -user root
+step roots find /var/lib/schoolgate /etc/schoolgate/policy -user root ! -name policy.schema.json
 step restored_works sh -c 'schoolgate policy check && schoolgate ca show && schoolgate audit verify'
 mkdir -p /etc/systemd/system/schoolgate.target.wants
-for unit in rpz box; do systemctl enable --quiet schoolgate-$unit.service; done
+systemctl enable --quiet schoolgate-rpz.service
 step uninstall alone sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward && echo 1 >/proc/sys/net/ipv6/conf/all/forwarding &&
     nft -f /etc/schoolgate/closed.nft && /tmp/newer/deploy/install.sh --uninstall && nft list tables &&
     cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding | tr "\n" " "'

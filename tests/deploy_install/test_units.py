@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from schoolgate.box.enrolled import CENTRE, FOLDER
 from schoolgate.cli import app
 from schoolgate.settings_file import load_settings
 
@@ -75,6 +76,27 @@ def test_long_running_parts_are_watched() -> None:
         text = (UNITS / f"schoolgate-{name}.service").read_text()
         for line in ("Type=notify", "WatchdogSec=", "Restart=always"):
             assert line in text
+
+
+def test_a_box_has_a_portal_or_a_centre() -> None:
+    """Portal and box agent read the same socket, so that exactly one of them starts: which, the enrolment says."""
+    where = f"/var/lib/schoolgate/{FOLDER}/{CENTRE}"
+    assert f"\nConditionPathExists=!{where}\n" in (UNITS / "schoolgate-portal.service").read_text()
+    assert f"\nConditionPathExists={where}\n" in (UNITS / "schoolgate-box.service").read_text()
+    installer = (ROOT / "deploy/install.sh").read_text()
+    assert {"schoolgate-portal.service", "schoolgate-box.service"} <= set(installer.split())
+
+
+def test_the_journal_keeps_what_is_said() -> None:
+    """The drop-in for our own journal is where systemd looks for it, bounded, and of keys that systemd knows."""
+    text = (ROOT / "deploy/journald.conf").read_text()
+    keys = dict(re.findall(r"(?m)^(\w+)=(.+)$", text))
+    assert keys == {"SystemMaxUse": "500M", "MaxRetentionSec": "30day", "MaxFileSec": "1day"}
+    assert "/etc/systemd/journald@schoolgate.conf" in (ROOT / "deploy/install.sh").read_text()
+    hardening = (UNITS / "schoolgate-.service.d/10-hardening.conf").read_text()
+    assert "\nLogNamespace=schoolgate\n" in hardening
+    for span in (keys["MaxRetentionSec"], keys["MaxFileSec"]):
+        assert _systemd_analyze("timespan", span).returncode == 0
 
 
 def test_until_the_firewall_stands_nothing_is_forwarded() -> None:

@@ -75,6 +75,34 @@ def test_printers_and_directories_are_reached_over_tcp(school, box, leaks, wait,
     assert not reached(leaks, address, port)
 
 
+@contextlib.contextmanager
+def greeter(host, address, port):
+    """Something that says hello to whoever connects to an address and port of a machine."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = host.do(partial(socket.create_server, (address, port), family=family))
+    thread = threading.Thread(target=_greet, args=(listening, b"hello"))
+    thread.start()
+    try:
+        yield
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listening.close()
+
+
+@pytest.mark.parametrize("family", ["four", "six"])
+def test_a_pass_from_one_network_into_another(school, box, family):
+    """Staff print in the pupils' network, where their pass says so; nobody else does, and no other way leads there or back."""
+    printer = getattr(school.pupil, family)
+    with greeter(school.pupil, printer, 9100), greeter(school.pupil, printer, 9101):
+        assert school.staff.do(client.exchange, printer, 9100, b"print") == b"hello"
+        for host, port in ((school.guest, 9100), (school.staff, 9101)):
+            with pytest.raises(ConnectionRefusedError):
+                host.do(client.connect, printer, port)
+    with greeter(school.staff, getattr(school.staff, family), 9100), pytest.raises(ConnectionRefusedError):
+        school.pupil.do(client.connect, getattr(school.staff, family), 9100)
+
+
 def test_networks_do_not_reach_one_another(school, box):
     """A pupil's machine cannot open a connection to a member of staff's, nor to a guest's."""
     for address in (school.staff.four, school.staff.six, school.guest.four):
@@ -90,17 +118,28 @@ def test_nothing_comes_in_from_the_internet(school, box):
                 school.wan.do(client.connect, address, port)
     with pytest.raises(ConnectionRefusedError):
         school.wan.do(client.datagram, "45.60.0.2", 5353, b"\0\1\1\0\0\1\0\0\0\0\0\0\3bbc\2co\2uk\0\0\1\0\1")
-    printed = school.wan.run(
-        "curl", "-s", "-m", "2", f"http://{school.pupil.four}:4444/", "-w", "%{exitcode}"
-    )
-    assert printed.strip() in {"28", "7"}  # dropped, or refused
+    for address in (school.pupil.four, f"[{school.pupil.six}]"):
+        printed = school.wan.run("curl", "-gs", "-m", "2", f"http://{address}:4444/", "-w", "%{exitcode}")
+        assert printed.strip() in {"28", "7"}  # dropped, or refused
+
+
+@pytest.mark.parametrize("port", range(9153, 9159))
+@pytest.mark.parametrize("family", ["gateway4", "gateway6"])
+def test_metrics_are_for_the_box_alone(school, box, person, port, family):
+    """The metrics of no part are reached from a VLAN nor from outside, not even where they listen on every address."""
+    address = getattr(person, family)
+    every = "::" if ":" in address else address  # IPv4's loopback is the part's own
+    with greeter(school.edge, every, port):
+        with pytest.raises(ConnectionRefusedError):
+            person.do(client.connect, address, port)
+        if ":" in address:
+            with pytest.raises(ConnectionRefusedError):
+                school.wan.do(client.connect, "2a00:9::2", port)
 
 
 @pytest.mark.parametrize("port", [9153, 9154, 9155])
-def test_metrics_are_for_the_box_alone(school, box, person, port):
-    """The metrics of no part can be read from a VLAN; on the box they can."""
-    with pytest.raises(ConnectionRefusedError):
-        person.do(client.connect, person.gateway4, port)
+def test_metrics_can_be_read_on_the_box(school, box, port):
+    """There they can."""
     assert "schoolgate_build_info" in school.edge.do(client.page, f"http://127.0.0.1:{port}/metrics")
 
 
@@ -130,6 +169,58 @@ def test_the_ruleset_in_force_is_the_policys(box):
     assert box.firewall("--diff") == ""
     assert "in force already" in box.firewall("--apply")
     assert box.firewall() == box.firewall()
+
+
+def test_the_table_is_taken_out_and_put_back(school, box):
+    """`--remove` takes out our table and no other; `--apply` puts it back."""
+    nft = partial(school.edge.run, "nft")
+    nft("add", "table", "inet", "somebodys")
+    try:
+        assert box.firewall("--remove") == ""
+        assert nft("list", "tables").split("\n")[:-1] == ["table inet somebodys"]
+    finally:
+        nft("delete", "table", "inet", "somebodys")
+        assert "in force" in box.firewall("--apply")
+    assert "table inet schoolgate\n" in nft("list", "tables")
+    assert box.firewall("--diff") == ""
+
+
+@contextlib.contextmanager
+def clock(school, family):
+    """Something on the box that says what time it is."""
+    with school.edge.do(partial(socket.socket, family, socket.SOCK_DGRAM)) as made:
+        made.bind(("", 123))
+        thread = threading.Thread(target=_tell_the_time, args=(made,))
+        thread.start()
+        try:
+            yield
+        finally:
+            school.edge.do(client.send, "::1" if family == socket.AF_INET6 else "127.0.0.1", 123, b"stop")
+            thread.join()
+
+
+FAMILIES = [(socket.AF_INET, "45.60.9.9", "45.60.0.2"), (socket.AF_INET6, "2a00:9:9::9", "2a00:9::2")]
+_QUESTION = b"\x23" + bytes(47)
+
+
+@pytest.mark.parametrize(("family", "there", "_"), FAMILIES)
+def test_the_box_gives_the_time(school, box, person, leaks, family, there, _):
+    """Whoever is asked for the time, the box answers."""
+    with clock(school, family):
+        assert person.do(client.datagram, there, 123, _QUESTION) == b"the time"
+    assert leaks() == []
+
+
+@pytest.mark.parametrize(("family", "_", "outside"), FAMILIES)
+def test_the_time_is_for_the_school(school, box, family, _, outside):
+    """From the internet the box is not asked."""
+    with clock(school, family), pytest.raises(ConnectionRefusedError):
+        school.wan.do(client.datagram, outside, 123, _QUESTION)
+
+
+def _tell_the_time(clock):
+    while (question := clock.recvfrom(100))[0] != b"stop":
+        clock.sendto(b"the time", question[1])
 
 
 def test_somebodys_edit_is_found_and_mended(school, box):
@@ -174,13 +265,13 @@ def second_worker(school, box):
         box.firewall("--apply")
 
 
-def _greet(listening):
+def _greet(listening, word=b"the second worker"):
     with contextlib.suppress(OSError):
         while True:
             made, _ = listening.accept()
             with made:
                 made.recv(4096)
-                made.sendall(b"the second worker")
+                made.sendall(word)
 
 
 def _from(source, there):
@@ -248,11 +339,14 @@ def test_the_evidence_command(school, box):
 
 
 def test_the_doctor_is_content(school, box):
-    """Of a box that filters a school nothing is found, but what is this machine's: its clock, room and time server."""
+    """Of a box that filters a school nothing is found, but what is this machine's own: its clock and its room."""
     box.watch()
+    clock = school.edge.do(partial(socket.socket, socket.AF_INET, socket.SOCK_DGRAM))
+    clock.bind(("", 123))
     command = (sys.executable, "-m", "schoolgate", "doctor", "--json", *box.options)
-    found = [one for one in json.loads(school.edge.run(*command)) if one["area"] not in {"clock", "disk"}]
-    assert [one for one in found if "UDP 123" not in one["what"]] == []
+    with clock:
+        found = json.loads(school.edge.run(*command))
+    assert [one for one in found if one["area"] not in {"clock", "disk"}] == []
 
 
 def test_full_sets_refuse_as_well(school, box):

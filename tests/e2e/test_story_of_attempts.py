@@ -154,7 +154,7 @@ def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) ->
             service.accounts.add(SYSTEM, DSL, "A lead", [Holding(Role.DSL)], password=PASSWORD)
         undo.callback(box.rewrite, school_policy())
         undo.callback(_forgive, service)
-        undo.callback(_stop, _reader(school, box, tmp_path_factory.mktemp("reader") / "log"))
+        box.watch()
         undo.callback(_stop, _prometheus(school, tmp_path_factory.mktemp("prometheus")))
         made = Story(school, box, time.time())
         wait_for(lambda: _answers(made, "firewall"), PATIENCE)
@@ -162,22 +162,6 @@ def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) ->
         school.pupil.run("ip", "address", "replace", f"{HONEST}/16", "dev", "eth0")
         undo.callback(school.pupil.run, "ip", "address", "del", f"{HONEST}/16", "dev", "eth0")
         yield made
-
-
-def _reader(school: School, box: Box, log: Path) -> subprocess.Popen[bytes]:
-    """Start what reads the firewall's evidence, as its unit does."""
-    command = [
-        sys.executable,
-        "-m",
-        "schoolgate",
-        "firewall",
-        "evidence",
-        "--follow",
-        "1",
-        "--settings",
-        str(box.settings),
-    ]
-    return school.edge.start(*command, log=log, cwd=box.folder)
 
 
 def _prometheus(school: School, folder: Path) -> subprocess.Popen[bytes]:

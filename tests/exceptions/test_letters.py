@@ -1,6 +1,6 @@
 """Letters: what they say, that none is lost while the mail host is down, and that none comes in the holidays."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from importlib.resources import files
 from itertools import pairwise
@@ -208,3 +208,60 @@ def test_languages_say_the_same():
     assert keys(read[0]) == keys(read[1])
     assert words("fr") == words("en")
     assert PUPIL
+
+
+def _outage(school: School, days: int) -> None:
+    """Have the jobs run twice a day, with nobody to take a letter."""
+    for _ in range(days * 2):
+        school.clock.forward(hours=12)
+        deliver(school)
+
+
+def test_a_holiday_without_a_mail_host_loses_nothing(posting, port):
+    """Sixteen days with the host down: every letter goes out when it is back, and none is counted as lost."""
+    officer = posting.person("officer@school.example", Role.OFFICER)
+    posting.person("head@school.example", Role.HEAD)
+    posting.person("dsl@school.example", Role.DSL)
+    posting.ask("other.example", reason="I want to die")
+    posting.recommended(officer, until=posting.clock.at + timedelta(days=60))
+    _outage(posting, 16)
+    waiting = posting.service.outbox.waiting()
+    assert waiting >= 2
+    assert posting.service.outbox.given_up() == 0
+    postman = Postman()
+    controller = Controller(postman, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        _outage(posting, 1)
+    finally:
+        controller.stop()
+    assert posting.service.outbox.waiting() == 0
+    told = [str(one["To"]) for one in postman.letters]
+    assert told.count("dsl@school.example") == 1
+    assert "head@school.example" in told
+
+
+def test_a_letter_is_never_lost_silently(posting):
+    """After a month without a mail host a letter is given up: in the audit, on its request, and counted for the home page."""
+    officer = posting.person("officer@school.example", Role.OFFICER)
+    posting.person("dsl@school.example", Role.DSL)
+    request = posting.ask(reason="I want to die")
+    posting.clock.forward(days=29)
+    _outage(posting, 1)
+    assert posting.service.outbox.given_up() == 0
+    _outage(posting, 1)
+    assert posting.service.conditions.now().mail.given_up >= 1
+    with posting.service.office.read() as connection:
+        lost = [
+            row
+            for row in posting.service.office.audit.entries(connection, subject=request.id)
+            if row.action == "letter.given-up"
+        ]
+    assert [row.details["letter"] for row in lost] == ["safeguarding"]
+    unsent = posting.service.queue.case(officer, request.id).request.unsent
+    assert unsent == "the letter `safeguarding` to dsl@school.example could not be sent"
+    posting.service.retention.purge()
+    assert posting.service.outbox.given_up() >= 1  # it stands there for a month
+    posting.clock.forward(days=31)
+    proof = {one.what: one for one in posting.service.retention.purge()}["letters"]
+    assert proof.is_proved

@@ -110,7 +110,7 @@ def test_a_typed_site(live):
     assert bad.status_code == 422
     assert 'id="host"' in bad.text
     opened = browser.post("/ask", page="/report", host="open.example", **LINES)
-    assert "This page is open already" in opened.text
+    assert "You can use this page now" in opened.text
     good = browser.post("/ask", page="/report", host="https://www.blocked.example/a?b=c", **LINES)
     assert good.url.path.startswith("/sent/")
 
@@ -232,7 +232,7 @@ def test_too_many_from_one_device(live):
     page = browser.post("/ask", page="/report", host="a9.instagram.com", **LINES)
     assert page.status_code == 429
     assert int(page.headers["Retry-After"]) > 0
-    assert "somebody will look at them soon" in page.text
+    assert "A grown-up will look at them soon." in page.text
 
 
 def test_a_locked_host_is_never_named(live):

@@ -119,6 +119,28 @@ def test_no_accessibility_violation(show: Showcase, opened: Any, size: str, sche
     assert not found, "\n".join(found)
 
 
+def test_no_violation_for_other_roles_and_after_buttons(show: Showcase, opened: Any) -> None:
+    """Nor on what other roles see, on the page of a device, on forms that came back, and on pages of what failed."""
+    if not axe.source()[0]:
+        pytest.skip(axe.source()[1])
+    pages: dict[str, Any] = {}
+    found, statuses = [], {}
+    walks = [
+        *((who, name, lambda page, path=path: page.goto(show.portal.url + path))
+          for who, name, path in screenshots.role_pages(show)),
+        *screenshots.walked_pages(show),
+    ]  # fmt: skip
+    for who, name, walk in walks:
+        if who not in pages:
+            pages[who] = opened("telephone", who)
+            pages[who].on("response", lambda got: statuses.update({got.request.frame.page: got.status}))
+        walk(pages[who])
+        if name.rpartition("-")[2].isdecimal():
+            assert statuses[pages[who]] == int(name.rpartition("-")[2]), name
+        found += [f"{name}: {line}" for line in axe.violations(pages[who])]
+    assert not found, "\n".join(found)
+
+
 def test_nothing_is_wider_than_the_screen(show: Showcase, opened: Any) -> None:
     """At 320 pixels, which is 1280 at 400 per cent (WCAG 1.4.10), no page scrolls sideways, and nothing complains."""
     complaints: list[str] = []
@@ -268,6 +290,22 @@ def test_the_report_is_printed_on_a4(show: Showcase, opened: Any) -> None:
     sentence = re.search(r"blocked [\d,]+ requests out of [\d,]+", sheets[0])
     assert sentence
     assert sentence[0] in taken
+
+
+@pytest.mark.parametrize("name", ["attempts", "activity"])
+def test_pictures_and_numbers_on_paper(show: Showcase, opened: Any, name: str) -> None:
+    """Printed, the pages of figures have every question with its numbers, what is folded away too, and no buttons."""
+    page = opened("desk", OFFICER)
+    page.goto(show.portal.url + dict(screenshots.office_pages(show))[name])
+    questions = [" ".join(one.split()) for one in page.locator(".figure h2").all_text_contents()]
+    printed = pypdf.PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+    text = " ".join(words_of(sheet) for sheet in printed.pages)
+    assert len(questions) > 3
+    for question in questions:
+        assert question in text
+    for button in ("Sign out", "Last 7 days", "Every network", "I see to it", "Show the device"):
+        assert button not in text
+    assert "Why do you need to know?" not in text
 
 
 def words_of(sheet: Any) -> str:

@@ -105,6 +105,26 @@ def test_the_time_and_network_are_chosen(busy: LivePortal, query: str) -> None:
         assert officer.get(f"{path}?{query}").status_code == 200
 
 
+def test_from_a_technique_to_its_devices(busy: LivePortal) -> None:
+    """A technique leads to its days, its moments and its devices; time and network keep it; a lead sees no staff."""
+    officer = busy.signed_in("officer@school.example", Role.OFFICER)
+    page = officer.get("/attempts").text
+    assert 'href="/attempts?days=7&amp;technique=vpn#devices"' in page
+    only = officer.get("/attempts?technique=vpn").text
+    assert "On which days was it tried: VPN service?" in only
+    assert "When it was tried" in only
+    assert 'href="/attempts?days=30&amp;technique=vpn"' in only
+    assert 'href="/attempts?days=7&amp;network=pupils&amp;technique=vpn"' in only
+    assert device(busy.school, STAFF)[:6].upper() in only
+    moments = only.partition("When it was tried")[2].partition('id="devices"')[0]
+    assert moments.count("<tr>") == 3
+    assert PUPIL not in only
+    lead = busy.signed_in("dsl@school.example", Role.DSL)
+    hidden = lead.get("/attempts?technique=vpn").text.partition("When it was tried")[2]
+    assert device(busy.school, STAFF)[:6].upper() not in hidden
+    assert "nonsense" not in officer.get("/attempts?technique=nonsense").text
+
+
 def test_a_teacher_pauses_a_sanction(busy: LivePortal) -> None:
     """A teacher picks the device and says what for; it is let go until the bell, and back again."""
     school = busy.school

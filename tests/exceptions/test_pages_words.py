@@ -15,7 +15,7 @@ from schoolgate_exceptions.web.qr import matrix
 from schoolgate_exceptions.web.words import FILES, Words, choose_language
 
 LONDON = ZoneInfo("Europe/London")
-FOR_PUPILS = ("front", "ask", "already", "sent", "status", "report", "help")
+FOR_PUPILS = ("front", "ask", "already", "sent", "status", "report", "help", "said")
 FOR_GROWN_UPS = {
     "ask.for-recruitment-vetting",
     "ask.for-official",
@@ -86,6 +86,17 @@ def test_every_text_is_used_and_every_used_text_exists():
         "home.part-",
         "home.off-",
         "home.job-",
+        "said.",
+        "told.",
+        "role.",
+        "kind.",
+        "purpose.",
+        "step.",
+        "done.",
+        "more.",
+        "reason.",
+        "queue.show-",
+        "queue.age-",
         "lists.is-",
     )
     spare = {name for name in known - used if not name.startswith(made) and f'"{name}"' not in code}

@@ -316,7 +316,7 @@ def test_an_exception_is_checked_when_it_is_made(changed: dict, message: str) ->
 
 @pytest.mark.parametrize(
     "text", ["on", "No", "null", "~", "12:10", "12", "1_0", "0x1f", "1e3", "1.5", "2026-1-5", "- a", "a: b", "a #b", " a", "a ",
-             "", "a,b", "[a", "*a", "&a", "!a", "%a", "@a", "`a", "'a", '"a', "a\nb", "\u202ea", "a\u200fb", "a\u00a0b", "\ufeff", "\x07", "=", "<<", "?", "true", "y", "a  b"]
+             "", "a,b", "[a", "*a", "&a", "!a", "%a", "@a", "`a", "'a", '"a', "a\nb", "\u202ea", "a\u200fb", "a\u00a0b", "\ufeff", "\x07", "=", "<<", "?", "0?", "is it? yes", "true", "y", "a  b"]
 )  # fmt: skip
 def test_what_could_be_taken_for_something_else_is_quoted(text: str) -> None:
     """Every such text comes back whole, and no invisible character stands in the file."""

@@ -151,7 +151,7 @@ def test_plain_octets_in_the_middle_of_tls_end_it(internet: Any) -> None:
         (b"GET / HTTP/1.1\r\n\r\n", 400, "host_ambiguity"),
         (b"GET / HTTP/1.1\r\nHost: instagram.com\r\nHost: fine.example\r\n\r\n", 400, "host_ambiguity"),
         (b"BREW / HTTP/1.1\r\nHost: instagram.com\r\n\r\n", 405, "odd_method"),
-        (b"GET / HTTP/1.1\r\nHost: fine.example\r\n\r\n", 421, "fronting"),
+        (b"GET / HTTP/1.1\r\nHost: fine.example\r\n\r\n", 421, "misdirected"),
         (b"GET / HTTP/1.1\r\nHost: lessons.example\r\n\r\n", 403, "fronting"),
         (b"GET / HTTP/1.1\r\nHost: instagram.com\r\n folded\r\n\r\n", 400, "smuggling"),
     ],

@@ -5,7 +5,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import h2.events
 import pytest
+from flood_origin import Flood
 
 PUPIL, STAFF = "127.0.20.5", "127.0.10.5"
 BREAK, LESSON = datetime(2026, 11, 23, 10, 40, tzinfo=UTC), datetime(2026, 11, 23, 10, 50, tzinfo=UTC)
@@ -48,6 +50,33 @@ def test_websocket_ends_with_the_break(internet: Any, address: str) -> None:
         open_websocket(connection, "/ws")
         internet.now[0] = LESSON
         assert ends_within(connection, 5)
+
+
+@pytest.mark.parametrize("address", [PUPIL, STAFF], ids=["opened", "passed on"])
+def test_what_outlives_the_bell_is_counted(
+    internet: Any, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """A connection that is as old as before the last edge of its schedule counts, from the edge to its end (A4.7)."""
+    changes: list[int] = []
+    counters = internet.server._gate.counters
+    monkeypatch.setattr(counters, "connection_outlived", lambda _, change: changes.append(change))
+    internet.use_policy("rules: [{allow: lessons.example, during: [lessons], reason: x}]")
+    internet.now[0] = LESSON.replace(minute=15)
+    with internet.tls("lessons.example", address) as connection:
+        open_websocket(connection, "/ws")
+        time.sleep(1.5)
+        assert not changes
+        internet.now[0] = BREAK
+        deadline = time.monotonic() + 10
+        while changes != [1] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        internet.now[0] = LESSON
+        time.sleep(1.5)
+        assert changes == [1]
+    deadline = time.monotonic() + 10
+    while changes != [1, -1] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert changes == [1, -1]
 
 
 def test_websocket_and_stream_in_the_clear_end_with_the_break(internet: Any) -> None:
@@ -103,11 +132,47 @@ def test_probes_of_operating_systems_are_left_alone(internet: Any, where: str, a
 
 
 def test_hints_to_leave_for_http3_are_removed(internet: Any) -> None:
-    """`Alt-Svc` is removed over TLS, in the clear and over HTTP/2 (A3.1)."""
+    """`Alt-Svc` is removed over TLS and in the clear (A3.1)."""
     head = b"GET http://fine.example/ HTTP/1.1\r\nHost: fine.example\r\nConnection: close\r\n\r\n"
     for reply in (internet.get("fine.example"), internet.plain(head)):
         assert reply.startswith(b"HTTP/1.1 200 ")
         assert b"alt-svc" not in reply.lower()
+
+
+def test_hints_to_leave_for_http3_are_removed_over_http2(internet: Any) -> None:
+    """The field and the frame (RFC 7838 4) do not come through over HTTP/2, from a site that speaks it; HSTS does."""
+    with Flood(ca=internet.origin._ca) as flood:
+        internet.names.special["fine.example"] = [("127.0.0.1", flood.port)]
+        with internet.http2("fine.example") as client:
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(
+                stream,
+                [
+                    (":method", "GET"),
+                    (":scheme", "https"),
+                    (":authority", "fine.example"),
+                    (":path", "/hints"),
+                ],
+                end_stream=True,
+            )
+            client._flush()
+            seen: list[Any] = []
+            while not any(isinstance(one, h2.events.StreamEnded) for one in seen):
+                seen += client._receive()
+        assert flood.heads[-1][":path"] == "/hints"  # over HTTP/2
+    [response] = [one for one in seen if isinstance(one, h2.events.ResponseReceived)]
+    assert dict(response.headers)[b"strict-transport-security"] == b"max-age=63072000"
+    assert b"alt-svc" not in dict(response.headers)
+    assert not [one for one in seen if isinstance(one, h2.events.AlternativeServiceAvailable)]
+
+
+@pytest.mark.parametrize("address", [PUPIL, STAFF])
+def test_strict_transport_security_of_a_site_comes_through(internet: Any, address: str) -> None:
+    """What a site says about TLS only (RFC 6797) reaches the browser as it was said, opened or passed on."""
+    kind = "text/plain\r\nStrict-Transport-Security: max-age=31536000; includeSubDomains; preload"
+    internet.origin.replies["/hsts"] = (kind, b"x", True)
+    reply = internet.get("fine.example", "/hsts", address).lower()
+    assert b"strict-transport-security: max-age=31536000; includesubdomains; preload\r\n" in reply
 
 
 def test_page_exception_is_not_stretched_over_http2(internet: Any) -> None:

@@ -344,6 +344,67 @@ def test_rewriting_web_proxy_is_known_by_its_files(internet: Any, path: str) -> 
     assert internet.notes.techniques == ["web_proxy"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (
+            "text/javascript",
+            b"/* my site */ self.__uv$config = {prefix: '/x/', encodeUrl: Ultraviolet.codec.xor.encode}",
+        ),
+        ("application/javascript", b"importScripts('/a/uv.bundle.js'); const sw = new UVServiceWorker();"),
+        (
+            "text/javascript",
+            b"const {ScramjetServiceWorker} = $scramjetLoadWorker(); const s = new ScramjetServiceWorker()",
+        ),
+        (
+            "text/html; charset=utf-8",
+            b"<!doctype html><title>Maths</title><script defer src=/b/uv.bundle.js></script>",
+        ),
+        ("text/html", b'<script src="https://cdn.example/scramjet/scramjet.all.js"></script>'),
+    ],
+)
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_rewriting_web_proxy_is_known_by_what_it_sends(
+    internet: Any, kind: str, body: bytes, coding: str
+) -> None:
+    """Under a path of its own, a web proxy's page or worker is stopped where web proxies are blocked."""
+    sent = gzip.compress(body) if coding else body
+    header = f"{kind}\r\nContent-Encoding: {coding}" if coding else kind
+    internet.origin.replies["/innocent"] = (header, sent, True)
+    assert internet.get("games.example", "/innocent").endswith(
+        sent
+    )  # this policy has no rule for web proxies
+    internet.use_policy(
+        "always_allow: [help.example]\nrules: [{block: category:circumvention, reason: No ways round}]"
+    )
+    internet.notes.clear()
+    assert sent[12:] not in internet.get("games.example", "/innocent")
+    assert internet.notes.techniques == ["web_proxy"]
+    assert internet.notes.decisions[-1][1].blocked
+    assert internet.get("help.example", "/innocent").endswith(sent)
+    assert not internet.notes.faults
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (
+            "text/html",
+            b"<p>How to block <code>__uv$config</code> and &lt;script src=uv.bundle.js&gt; at school",
+        ),
+        ("text/plain", b"self.__uv$config = {}"),
+        ("text/javascript", b"x" * 20_000 + b"__uv$config"),  # beyond what is looked at
+        ("text/javascript", b"const uv = 1; const config = {scramjet: 'an engine'}"),
+    ],
+)
+def test_what_only_speaks_of_web_proxies_passes(internet: Any, kind: str, body: bytes) -> None:
+    """A text about them is not one of them."""
+    internet.use_policy("rules: [{block: category:circumvention, reason: No ways round}]")
+    internet.origin.replies["/innocent"] = (kind, body, True)
+    assert internet.get("games.example", "/innocent").endswith(body)
+    assert not internet.notes.techniques
+
+
 def test_wisp_tunnel_is_known_by_its_websocket(internet: Any) -> None:
     """The websocket of a rewriting proxy does not open."""
     internet.use_policy("rules: [{block: category:circumvention, reason: No ways round}]")

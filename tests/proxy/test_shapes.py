@@ -1,7 +1,9 @@
 """A real browser loads shapes of ordinary sites directly and through Schoolgate: nothing may differ."""
 
+import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -53,14 +55,14 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ShapeOrig
     server.close()
 
 
-@pytest.fixture(scope="module", params=["all", "needed"])
+@pytest.fixture(scope="module", params=["all", "needed", "names"])
 def proxy(
     request: pytest.FixtureRequest,
     origin: tuple[ShapeOrigin, Path],
     kit: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[int, Any]]:
-    """Schoolgate in front of it, with everything opened, and with nothing opened that need not be."""
+    """Schoolgate in front of it, with everything opened, with nothing opened that need not be, and with nothing at all."""
     server, file = origin
     state = tmp_path_factory.mktemp("state")
     (state / "policy.yaml").write_text(POLICY.replace("INSPECTION", request.param))
@@ -74,6 +76,7 @@ def proxy(
         resolve=names.resolve,
     )
     with kit.in_thread(lambda clock: ProxyServer(config, source, notes, Uncounted(), clock)) as running:
+        notes.ca = state / "ca.pem"
         yield running.addresses[0].address[1], notes
 
 
@@ -152,6 +155,51 @@ def test_shape_loads_as_it_does_directly(
     assert through == direct
     assert not notes.faults
     assert not notes.techniques
+
+
+def _store(folder: Path, *authorities: Path) -> None:
+    """Make the store of authorities that Chromium looks into, below a home folder, and trust some."""
+    store = f"sql:{folder / '.pki' / 'nssdb'}"
+    (folder / ".pki" / "nssdb").mkdir(parents=True)
+    subprocess.run(["certutil", "-d", store, "-N", "--empty-password"], check=True)
+    for number, file in enumerate(authorities):
+        subprocess.run(
+            ["certutil", "-d", store, "-A", "-n", f"{number}", "-t", "C,,", "-i", file], check=True
+        )
+
+
+def test_a_browser_that_trusts_the_school_needs_no_leave(
+    origin: tuple[ShapeOrigin, Path], proxy: tuple[int, Any], tmp_path: Path
+) -> None:
+    """With the authority in its store as on a school's device, pages load with nothing overlooked; without it, none."""
+    chromium = shutil.which("chromium")
+    if chromium is None or shutil.which("certutil") is None:
+        pytest.skip("Chromium or certutil (libnss3-tools) is not installed")
+    from playwright.sync_api import Error, sync_playwright
+
+    port, notes = proxy
+    opened = "inspection: all" in (notes.ca.parent / "policy.yaml").read_text()
+    _store(tmp_path / "school", notes.ca, *(() if opened else [origin[1]]))
+    _store(tmp_path / "home")
+    strict = [flag for flag in FLAGS if flag != "--ignore-certificate-errors"]
+    server: Any = {"server": f"http://127.0.0.1:{port}"}
+    with sync_playwright() as playwright:
+        for home in ("school", "home"):
+            browser = playwright.chromium.launch(
+                executable_path=chromium,
+                args=strict,
+                proxy=server,
+                env={**os.environ, "HOME": str(tmp_path / home)},
+            )
+            context = browser.new_context()
+            if home == "home":
+                with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
+                    context.new_page().goto(SHAPES[0].url)
+            else:
+                for shape in SHAPES[:5]:
+                    loaded = load(context, shape)
+                    assert loaded.title == f"done {shape.result}".strip(), loaded
+            browser.close()
 
 
 def test_there_are_thirty_shapes() -> None:

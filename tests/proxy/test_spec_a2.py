@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from schoolgate_proxy.once import Once
+
 PUPIL, STAFF, GUEST = "127.0.20.5", "127.0.10.5", "127.0.30.5"
 OK, BAD = "fine.example", "blocked.example"
 ENTIRELY_BAD = "instagram.com"  # not a page of it is open: the gate shows the page by itself
@@ -63,6 +65,16 @@ def test_a2_1_ech_is_opened_under_its_outer_name(internet: Any) -> None:
         connection = _handshake(raw, internet.context(), "cloudflare-ech.com", lambda hello: [hello])
         assert "Schoolgate" in _issuer(connection)
     assert internet.untouched
+    assert not internet.notes.techniques  # a name like any other, where nothing is encrypted
+
+
+@pytest.mark.parametrize("name", ["cloudflare-ech.com", "ech-public.atmeta.com"])
+def test_a2_1_an_outer_name_is_noted_where_it_is_opened(internet: Any, name: str) -> None:
+    """A real ECH is noted on a network that opens everything too; it goes no further than to us."""
+    with internet.tunnel(name) as raw, suppress(ssl.SSLError, OSError):  # not the hello the library wrote
+        _handshake(raw, internet.context(), name, lambda hello: [_with_extension(hello, b"\xfe\x0d")])
+    assert internet.notes.techniques.count("ech") == 1
+    assert internet.untouched
 
 
 def test_a2_1_ech_is_refused_where_nothing_is_opened(internet: Any) -> None:
@@ -82,6 +94,18 @@ def test_a2_1_grease_is_no_attempt(internet: Any) -> None:
             _handshake(raw, internet.context(), OK, lambda hello: [_with_extension(hello, b"\xfe\x0d")])
         assert internet.origin.accepted == 1
     assert not internet.notes.techniques
+
+
+def test_a2_1_grease_is_counted_as_information(internet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each hello with the extension is counted, by whether it shows a known outer name."""
+    seen: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        internet.server._gate.counters, "ech_seen", lambda network, *, outer: seen.append((network, outer))
+    )
+    for name in (OK, "cloudflare-ech.com"):
+        with internet.tunnel(name, GUEST) as raw, suppress(ssl.SSLError, OSError):
+            _handshake(raw, internet.context(), name, lambda hello: [_with_extension(hello, b"\xfe\x0d")])
+    assert seen == [("guests", False), ("guests", True)]
 
 
 @pytest.mark.parametrize("source", [PUPIL, GUEST])
@@ -109,6 +133,22 @@ def test_a2_3_server_name_leads_to_where_the_name_lives(internet: Any) -> None:
     assert not internet.origin.accepted
 
 
+@pytest.mark.parametrize("name", ["bank.example", OK], ids=["passed on", "opened"])
+def test_a2_3_another_address_under_an_allowed_name_is_noted(internet: Any, name: str) -> None:
+    """An allowed name at an address that is none of its own is noted, once an hour; at a neighbour's it is not."""
+    internet.server._gate._strange = internet.server._addon._requests._strange = Once()
+    internet.server._addon._upstream._seen.clear()
+    head = f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode()
+    for address in ("127.0.0.77", WHERE_CLIENTS_BELIEVE_IT, WHERE_CLIENTS_BELIEVE_IT):
+        with (
+            internet.tunnel(address) as raw,
+            internet.context().wrap_socket(raw, server_hostname=name) as made,
+        ):
+            made.sendall(head)
+            assert made.recv(12) == b"HTTP/1.1 200"
+        assert internet.notes.techniques == ([] if address == "127.0.0.77" else ["sni_ip_mismatch"])
+
+
 def test_a2_3_upstream_that_is_not_the_name_is_refused(internet: Any) -> None:
     """An opened name whose site has another's certificate gets our page, and the request is not sent."""
     internet.names.special["spoof.example"] = [("127.0.0.1", internet.elsewhere.https)]
@@ -118,15 +158,22 @@ def test_a2_3_upstream_that_is_not_the_name_is_refused(internet: Any) -> None:
 
 
 @pytest.mark.parametrize("http2", [False, True])
-@pytest.mark.parametrize(("inner", "status"), [(BAD, 403), ("other.example", 421)])
-def test_a2_4_fronting_is_refused(internet: Any, inner: str, status: int, *, http2: bool) -> None:
-    """A request for another name than the connection's is blocked or misdirected, and the origin sees none."""
+@pytest.mark.parametrize(
+    ("inner", "status", "technique"), [(BAD, 403, "fronting"), ("other.example", 421, "misdirected")]
+)
+def test_a2_4_fronting_is_refused(
+    internet: Any, inner: str, status: int, technique: str, *, http2: bool
+) -> None:
+    """A request for another name than the connection's is blocked or misdirected, and the origin sees none.
+
+    Only one for a blocked name is held against anyone: browsers use one connection for several sites by themselves.
+    """
     if http2:
         with internet.http2(OK) as client:
             assert client.request(inner)[0] == status
     else:
         assert internet.get(inner, sni=OK).startswith(f"HTTP/1.1 {status} ".encode())
-    assert "fronting" in internet.notes.techniques
+    assert internet.notes.techniques == [technique]
     assert internet.untouched
 
 

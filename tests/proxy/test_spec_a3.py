@@ -10,11 +10,15 @@ import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
+import h2.events
 import pytest
+
+from schoolgate_proxy.gate.pace import Pace
 
 PUPIL, GUEST = "127.0.20.5", "127.0.30.5"
 OK, BAD = "fine.example", "blocked.example"
 ELSEWHERE = "192.0.2.1"
+ENDS = (h2.events.StreamReset, h2.events.StreamEnded, h2.events.ConnectionTerminated)
 
 
 def _inside(internet: Any, data: bytes, name: str = OK) -> bytes:
@@ -108,7 +112,19 @@ def test_a3_7_a_relay_s_random_name_has_no_address(internet: Any) -> None:
     internet.names.special["www.q3xk7c2lmn5a.com"] = []
     with internet.tunnel(ELSEWHERE, GUEST) as raw, pytest.raises((ssl.SSLError, OSError)):
         internet.context().wrap_socket(raw, server_hostname="www.q3xk7c2lmn5a.com")
-    assert internet.notes.techniques == ["unresolved_destination"]
+    assert internet.notes.techniques == ["tor"]
+    assert internet.untouched
+
+
+@pytest.mark.parametrize(
+    "name", ["www.perryfields.com", "www.nosuchthing.example", "q3xk7c2lmn5a.com", "www.q3xk7c2lmn5a.invalid"]
+)
+def test_a3_7_other_names_without_an_address_are_not_tor(internet: Any, name: str) -> None:
+    """A misspelt name, or one that could not be looked up, is not held against anyone as Tor."""
+    internet.names.special[name] = []
+    with internet.tunnel(ELSEWHERE, GUEST) as raw, pytest.raises((ssl.SSLError, OSError)):
+        internet.context().wrap_socket(raw, server_hostname=name)
+    assert "tor" not in internet.notes.techniques
     assert internet.untouched
 
 
@@ -134,9 +150,39 @@ def test_a3_8_very_many_attempts_leave_others_alone(internet: Any) -> None:
         for raw in tried:
             with suppress(OSError):
                 assert raw.recv(1) == b""
-    assert internet.notes.techniques.count("non_http") == 120
+    assert internet.notes.techniques.count("ssh") == 120
     assert internet.notes.techniques.count("fan_out") == 1
     assert internet.origin.accepted == 1
+
+
+def test_a3_8_a_page_full_of_parts_is_no_flood(internet: Any) -> None:
+    """A hundred connections at once, as a page with very many parts opens, are all served."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(internet.connect("127.0.20.67")) for _ in range(100)]
+        for connection in made:
+            connection.sendall(f"GET http://{OK}/ HTTP/1.1\r\nHost: {OK}\r\n\r\n".encode())
+        assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in made)
+
+
+def test_a3_8_whoever_opens_connections_without_end_is_turned_away(
+    internet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than so many connections in five seconds are closed and counted; others are served, and later so is he."""
+    gate, why = internet.server._gate, []
+    monkeypatch.setattr(gate, "_pace", Pace(150))
+    monkeypatch.setattr(gate.counters, "connection_turned_away", why.append)
+    greedy = "127.0.20.68"
+    with ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(internet.connect(greedy))
+        deadline = time.monotonic() + 10
+        while why.count("pace") < 100 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert internet.get(OK, "/", GUEST).startswith(b"HTTP/1.1 200 ")
+    assert 100 <= why.count("pace") <= 250
+    pace = Pace(2)
+    assert [pace.too_fast("a", now) for now in (10, 11, 12, 15.5)] == [False, False, True, False]
+    assert not pace.too_fast("b", 12)
 
 
 def test_a3_9_an_upstream_that_proves_nothing_is_refused(internet: Any) -> None:
@@ -147,6 +193,7 @@ def test_a3_9_an_upstream_that_proves_nothing_is_refused(internet: Any) -> None:
     trustme.CA().issue_cert("free-proxy.example").configure_cert(context)
     internet.origin._contexts["free-proxy.example"] = context
     assert internet.get("free-proxy.example").startswith(b"HTTP/1.1 502 ")
+    assert internet.notes.techniques == ["upstream_certificate"]
     assert not internet.origin.seen
 
 
@@ -161,15 +208,24 @@ def test_a3_10_connect_inside_tls_is_refused(internet: Any, target: str) -> None
 
 def test_a3_10_connect_over_http2_is_refused(internet: Any) -> None:
     """CONNECT on an HTTP/2 stream, plain and extended (RFC 8441), opens nothing."""
-    for extra in ([], [(":protocol", "websocket")]):
+    extended = [(":protocol", "websocket"), (":scheme", "https"), (":path", "/")]
+    for authority, extra in ((f"{BAD}:443", []), (BAD, extended), (OK, extended)):
         with internet.http2(OK) as client:
             stream = client.h2.get_next_available_stream_id()
-            client.h2.send_headers(stream, [(":method", "CONNECT"), (":authority", f"{BAD}:443"), *extra])
+            client.h2.send_headers(stream, [(":method", "CONNECT"), (":authority", authority), *extra])
             client._flush()
-            with suppress(OSError):
-                while client.socket.recv(65536):
-                    pass
-                break
+            client.socket.settimeout(10)
+            seen: list[Any] = []
+            with suppress(ConnectionError, ssl.SSLError):
+                while not any(isinstance(one, ENDS) for one in seen):
+                    seen += client._receive()
+            statuses = [
+                dict(one.headers)[b":status"] for one in seen if isinstance(one, h2.events.ResponseReceived)
+            ]
+            assert statuses in ([], [b"400"], [b"403"], [b"405"])
+        # A plain one lacks what HTTP/2 asks of every request, and ends the connection before anybody can note it.
+        assert internet.notes.techniques == (["proxy_protocol"] if extra else [])
+        internet.notes.clear()
     assert internet.untouched
 
 
@@ -177,8 +233,9 @@ def test_a3_10_connect_over_http2_is_refused(internet: Any) -> None:
     "data", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x05\x01\x00", b"\x04\x01\x01\xbb\xc0\x00\x02\x01x\0"]
 )
 def test_a3_11_ssh_and_socks_on_a_web_port_go_nowhere(internet: Any, data: bytes) -> None:
-    """SSH and SOCKS on port 443 are closed."""
+    """SSH and SOCKS on port 443 are closed, and SSH is noted as such."""
     assert _raw(internet, data) == b""
+    assert internet.notes.techniques == ["ssh" if data.startswith(b"SSH") else "non_http"]
     assert internet.untouched
 
 
@@ -197,6 +254,54 @@ def test_a3_12_only_websockets_may_be_opened(internet: Any, upgrade: str) -> Non
     assert _inside(internet, head.encode()).startswith(b"HTTP/1.1 403 ")
     assert "upgrade_tunnel" in internet.notes.techniques
     assert internet.untouched
+
+
+@pytest.mark.parametrize("source", [PUPIL, GUEST, "127.0.10.5"])
+@pytest.mark.parametrize(
+    "offered",
+    [
+        ["imap"],
+        ["xmpp-client"],
+        ["stun.turn", "stun.nat-discovery"],
+        ["coap"],
+        ["mqtt"],
+        ["ftp"],
+        ["\x0a\x0a", "irc"],
+    ],
+)
+def test_a1_5_tls_for_anything_but_the_web_is_refused(internet: Any, offered: list[str], source: str) -> None:
+    """A client that offers no version of HTTP is refused on every kind of network, and noted."""
+    context = internet.context()
+    context.set_alpn_protocols(offered)
+    with internet.tunnel(OK, source) as raw, pytest.raises((ssl.SSLError, OSError)):
+        context.wrap_socket(raw, server_hostname=OK)
+    assert internet.notes.techniques == ["non_http_tls"]
+    assert internet.untouched
+
+
+@pytest.mark.parametrize("source", [PUPIL, GUEST])
+@pytest.mark.parametrize("offered", ["dot", "doq"])
+def test_a1_5_tls_for_dns_is_refused(internet: Any, offered: str, source: str) -> None:
+    """DNS over TLS or QUIC that says so goes nowhere, also beside HTTP."""
+    context = internet.context()
+    context.set_alpn_protocols([offered, "http/1.1"])
+    with internet.tunnel(OK, source) as raw, pytest.raises((ssl.SSLError, OSError)):
+        context.wrap_socket(raw, server_hostname=OK)
+    assert internet.notes.techniques == [offered]
+    assert internet.untouched
+
+
+@pytest.mark.parametrize(
+    "offered", [[], ["http/1.1"], ["h2", "http/1.1"], ["\x1a\x1a", "h2"], ["\x2a\x2a"], ["apns-security-v3"]]
+)
+def test_a1_5_what_browsers_and_phones_offer_is_passed_on(internet: Any, offered: list[str]) -> None:
+    """Versions of HTTP, meaningless names (RFC 8701), notices of phones, and nothing at all are let through."""
+    context = internet.context()
+    if offered:
+        context.set_alpn_protocols(offered)
+    with internet.tunnel(OK, GUEST) as raw, context.wrap_socket(raw, server_hostname=OK):
+        assert internet.origin.accepted == 1
+    assert not internet.notes.techniques
 
 
 def test_a3_13_turn_inside_tls_goes_nowhere(internet: Any) -> None:

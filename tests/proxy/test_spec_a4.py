@@ -288,3 +288,37 @@ def test_a4_9_a_killed_proxy_refuses(tmp_path: Path) -> None:
         process.wait(10)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("http2", [False, True])
+def test_a4_6_an_open_page_is_open_for_reading(internet: Any, method: str, *, http2: bool) -> None:
+    """Nothing is sent to a page that is only allowed; the answer says why; what reads it goes through."""
+    head = f"{method} /ourschool HTTP/1.1\r\nHost: {BAD}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+    if http2:
+        with internet.http2(BAD) as client:
+            status, reply = client.request(BAD, "/ourschool", method=method, body=b"hi")
+            assert client.request(BAD, "/ourschool")[0] == 200
+    else:
+        with internet.tls(BAD) as connection:
+            connection.sendall(head.encode())
+            reply = b"".join(iter(lambda: connection.recv(65536), b""))
+        status = int(reply[9:12])
+    assert status == 403
+    assert b"open for reading" in reply
+    assert [seen.method for seen in internet.origin.seen] == ["GET"] * http2
+
+
+def test_a4_6_a_page_takes_what_its_rule_names(internet: Any) -> None:
+    """A form is sent where the policy says so, and its companions take any method."""
+    internet.use_policy(
+        "rules: [{allow: blocked.example/form, methods: POST, companions: parts.example, for: pupils, reason: x},"
+        " {block: [blocked.example, parts.example], reason: y}]"
+    )
+    with internet.http2(BAD) as client:
+        assert client.request(BAD, "/form", method="POST", body=b"hi")[0] == 200
+        assert client.request(BAD, "/form", method="PUT", body=b"hi")[0] == 403
+    referer = [("referer", f"https://{BAD}/form")]
+    with internet.http2("parts.example") as client:
+        assert client.request("parts.example", "/xhr", method="PUT", body=b"hi", extra=referer)[0] == 200
+        assert client.request("parts.example", "/xhr", method="PUT", body=b"hi")[0] == 403

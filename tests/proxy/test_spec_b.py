@@ -7,6 +7,7 @@ what concerns REDIRECT and global IPv6 addresses is in test_transparent.py and t
 import ssl
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -199,3 +200,55 @@ def test_a3_12_a_websocket_that_carries_far_too_much_is_noted(
         assert internet.notes.techniques == ["websocket_tunnel"]
         connection.sendall(b"\x81\x84" + bytes(4) + b"ping")
         assert connection.recv(6)
+
+
+def _socket(internet: Any, host: str) -> Any:
+    """Open a websocket that echoes messages of four octets, at an allowed site."""
+    connection = internet.tls(host)
+    connection.sendall(
+        f"GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connection.recv(1)
+    assert head.startswith(b"HTTP/1.1 101 ")
+    return connection
+
+
+def _is_closed(connection: Any) -> bool:
+    """Whether a websocket of ours is closed within some seconds, by a message a second."""
+    connection.settimeout(10)
+    try:
+        for _ in range(8):
+            connection.sendall(b"\x81\x84\0\0\0\0ping")
+            if not connection.recv(6):
+                return True
+            time.sleep(0.5)
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("bounds", "notes"),
+    [
+        ("most_megabytes: 1", ["websocket_tunnel"]),
+        ("most_minutes: 5", []),
+        ("most_megabytes: 900, most_minutes: 500", None),
+    ],
+)
+def test_a_websocket_is_bounded_where_the_policy_says_so(
+    internet: Any, monkeypatch: pytest.MonkeyPatch, bounds: str, notes: list[str] | None
+) -> None:
+    """What no rule speaks of may last so long, or carry so much; what a rule allows may do more (A3.12)."""
+    monkeypatch.setattr(Counted, "octets", 2_000_000)
+    internet.use_policy("rules: [{allow: games.example, reason: x}]", network="websockets: {" + bounds + "}")
+    began = time.monotonic()
+    with _socket(internet, "fine.example") as bounded, _socket(internet, "games.example") as free:
+        clock = time.monotonic
+        monkeypatch.setattr("schoolgate_proxy.addon.time", SimpleNamespace(monotonic=lambda: clock() + 600))
+        assert _is_closed(bounded) is (notes is not None)
+        assert not _is_closed(free)
+    assert internet.notes.techniques == (notes or [])
+    assert time.monotonic() - began < 120

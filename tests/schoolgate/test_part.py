@@ -196,3 +196,17 @@ def test_health_is_served_beside_the_part(settings, monkeypatch):
         await terminate()
 
     live(Fake(), settings, ask)
+
+
+def test_a_box_under_a_centre_has_no_portal(tmp_path):
+    """Its portal is the centre's: started by mistake it says so in one line, and takes no events from the box's agent."""
+    shutil.copy(ROOT / "policy.yaml", tmp_path)
+    (tmp_path / "state/box").mkdir(parents=True)
+    (tmp_path / "state/box/centre.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-m", "schoolgate", "portal"],
+        cwd=tmp_path, env=clean_environment(**FREE_PORTS), capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "box: this box is under a centre" in done.stderr
+    assert not (tmp_path / "state/events.sock").exists()

@@ -1,7 +1,8 @@
 """An origin that sends without end, takes without end, or does neither; it speaks HTTP/1.1 and HTTP/2 over TLS.
 
 By path: `/endless` sends until nobody takes it, `/sink` counts what it is sent, `/deaf` does not read what it is sent,
-`/ws` is a websocket that swallows everything, `/trailers` a gRPC-like stream; anything else is a small page.
+`/ws` is a websocket that swallows everything, `/trailers` a gRPC-like stream, `/hints` says that HTTP/3 is to be had;
+anything else is a small page.
 """
 
 import asyncio
@@ -165,5 +166,9 @@ class Flood:
             speaker.send_data(stream, b"\0\0\0\0\6second")
             speaker.send_headers(stream, [("grpc-status", "0"), ("grpc-message", "fine")], end_stream=True)
         else:
-            speaker.send_headers(stream, [(":status", "200"), ("content-length", "5")])
+            more = []
+            if self.heads[-1][":path"] == "/hints":
+                speaker.advertise_alternative_service(b'h3=":443"', stream_id=stream)
+                more = [("alt-svc", 'h3=":443"'), ("strict-transport-security", "max-age=63072000")]
+            speaker.send_headers(stream, [(":status", "200"), ("content-length", "5"), *more])
             speaker.send_data(stream, b"small", end_stream=True)

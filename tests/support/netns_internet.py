@@ -143,6 +143,8 @@ class Web(BaseHTTPRequestHandler):
                 self._head(204, {})
             case "/dns-query":
                 self._send(b"\0\1\x81\x80" + b"\0" * 8, "application/dns-message")
+            case "/c/msdownload/update.cab" if "Range" in self.headers:
+                self._part(self.headers["Range"])
             case _:
                 self._send(f"{GREETING}: {host} got {len(body)} octets\n".encode(), "text/plain")
 
@@ -168,6 +170,12 @@ class Web(BaseHTTPRequestHandler):
             self.rfile.readline()
             return b"".join(parts)
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _part(self, wanted: str) -> None:
+        first, last = (int(number) for number in wanted.removeprefix("bytes=").split("-"))
+        size = str(last - first + 1)
+        self._head(206, {"Content-Range": f"bytes {first}-{last}/1048576", "Content-Length": size})
+        self.wfile.write(bytes(int(size)))
 
     def _big(self, octets: int) -> None:
         self._head(200, {"Content-Type": "application/octet-stream", "Content-Length": str(octets)})

@@ -93,6 +93,10 @@ class Host:
         """The box over IPv6."""
         return f"2a00:{VLANS[self.role]}::1"
 
+    def gateway(self, there: str) -> str:
+        """The box, over the family of an address."""
+        return self.gateway6 if ":" in there else self.gateway4
+
     def do[T](self, act: Callable[..., T], *arguments: Any) -> T:
         """Call something whose sockets belong to this machine."""
         return self.pool.submit(act, *arguments).result(PATIENCE)
@@ -176,6 +180,7 @@ class Box:
         self.environ = environ
         self._edits = 0
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._watching = False
 
     def with_a_small_disk(self) -> "Box":
         """Give it a disk of its own for its state, which a test may fill."""
@@ -219,7 +224,10 @@ class Box:
         assert not self._ended(), self.log.read_text()
 
     def watch(self) -> None:
-        """Start the reader of the firewall's evidence, as root."""
+        """Start the reader of the firewall's evidence, as root, unless it runs."""
+        if self._watching:
+            return
+        self._watching = True
         command = (
             sys.executable,
             "-m",
@@ -227,12 +235,13 @@ class Box:
             "firewall",
             "evidence",
             "--follow",
-            "5",
+            "1",
             "--settings",
             str(self.settings),
         )
         log = self.folder / "evidence"
-        self.processes.append(self.edge.start("setpriv", _WITH_US, *command, log=log, env=self._environ()))
+        reader = self.edge.start("setpriv", _WITH_US, *command, log=log, env=self._environ(), cwd=self.folder)
+        self.processes.append(reader)
         wait_for(lambda: "firewall.started" in log.read_text() or self._ended())
         assert not self._ended(), log.read_text()
 
@@ -259,6 +268,7 @@ class Box:
                 process.kill()
                 process.wait()
         self.processes = []
+        self._watching = False
 
     def stop(self) -> None:
         """Stop it for good."""
@@ -337,6 +347,7 @@ def school_policy() -> str:
         '127.0.10.0/24]\n    passes:\n      - {to: [52.112.0.0/14, "2603:1063::/38"], ports: [udp 3478-3481], reason: Teams calls}\n'
         '      - {to: [74.125.250.0/24, "2001:4860:4864:5::/64"], ports: [udp 3478, udp 19302-19309], reason: Meet calls}\n'
         "      - {to: 45.60.3.9, ports: [tcp 9100], reason: The printer in the library}\n"
+        '      - {to: [10.20.0.5, "2a00:20::5"], ports: [tcp 9100], reason: A printer among the pupils}\n'
         "      - {to: 45.60.3.10, ports: [tcp 88, udp 88, tcp 389, tcp 445, tcp 636], reason: Active Directory}\n"
         "    inspection: needed",
         1,

@@ -2,16 +2,21 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from boxes import ToldBox
 from live_portal import LivePortal
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from school import PASSWORD
-from showcase import HEADTEACHER, LOOPBACK, OFFICER, TEACHER, Showcase, open_showcase
+from showcase import GOVERNOR, HEADTEACHER, LEAD, LOOPBACK, OFFICER, TEACHER, Showcase, open_showcase
 
+from schoolgate_exceptions.model import AccessRequest
+from schoolgate_exceptions.queue import Filter
 from schoolgate_exceptions.roles import Role
+from schoolgate_exceptions.workflow import State
 
 SIZES = {"telephone": (390, 844), "desk": (1280, 860)}
 CHROMIUM = "/usr/bin/chromium"
@@ -34,7 +39,7 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     school = show.school
     about = school.link("khan.example", LOOPBACK)
     known = school.link("blocked.example", LOOPBACK)
-    requests = {one.host: one for one in school.service.queue.listed(show.officer)}
+    requests = by_host(show)
     with school.service.office.write() as connection:
         request = requests["facebook.com"]
         account = next(one for one in school.service.accounts.listed() if one.email == HEADTEACHER)
@@ -52,6 +57,10 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "ask-forged", "/ask?about=nonsense"
     yield "sent", f"/sent/{requests['blocked.example'].reference}"
     yield "standing-waiting", f"/requests/{requests['blocked.example'].reference}"
+    yield "standing-applied", f"/requests/{requests['youtube.com'].reference}"
+    yield "standing-question", f"/requests/{requests['films.twitter.com'].reference}"
+    yield "standing-expired", f"/requests/{requests['maps.twitter.com'].reference}"
+    yield "standing-refused", f"/requests/{_refused(show).reference}"
     yield "standing-find", "/requests"
     yield "report", "/report"
     yield "help", "/help"
@@ -67,7 +76,7 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
 def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     """Yield the name and path of every page for who is signed in."""
     service = show.school.service
-    requests = {one.host: one for one in service.queue.listed(show.officer)}
+    requests = by_host(show)
     yield "home", "/home"
     yield "queue", "/queue"
     yield "case", f"/queue/{requests['blocked.example'].id}"
@@ -87,6 +96,7 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "pause", "/sanctions/pause"
     yield "attempts", "/attempts"
     yield "attempts-pupils", "/attempts?days=1&network=pupils&lang=cy"
+    yield "attempts-vpn", "/attempts?technique=vpn&days=7&lang=en"
     yield "activity", "/activity?lang=en"
     yield "checks", "/checks"
     yield (
@@ -110,6 +120,100 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "my-requests", "/my-requests"
 
 
+def role_pages(show: Showcase) -> Iterator[tuple[str, str, str]]:
+    """Yield who, the name and the path of pages that look otherwise to other roles."""
+    requests = by_host(show)
+    yield TEACHER, "home-teacher", "/home"
+    yield TEACHER, "lessons-teacher", "/lessons"
+    yield TEACHER, "more-teacher", "/more"
+    yield TEACHER, "queue-teacher-403", "/queue"
+    yield HEADTEACHER, "home-head", "/home"
+    yield HEADTEACHER, "case-head", f"/queue/{requests['facebook.com'].id}"
+    yield HEADTEACHER, "case-head-open", f"/queue/{requests['youtube.com'].id}"
+    yield HEADTEACHER, "attempts-head", "/attempts"
+    yield LEAD, "home-dsl", "/home"
+    yield LEAD, "case-dsl", f"/queue/{requests['instagram.com'].id}"
+    yield LEAD, "attempts-dsl", "/attempts"
+    yield GOVERNOR, "home-governor", "/home"
+    yield GOVERNOR, "more-governor", "/more"
+
+
+type Walk = Callable[[Page], None]
+
+
+def walked_pages(show: Showcase) -> Iterator[tuple[str, str, Walk]]:
+    """Yield who, the name and the way to pages that only a pressed button leads to; the last ones change something."""
+    url, service = show.portal.url, show.school.service
+    requests = by_host(show)
+
+    def device(page: Page) -> None:
+        page.goto(f"{url}/attempts")
+        page.locator("#devices summary").first.click()
+        page.locator("#reason").fill("Lessons are disturbed")
+        page.locator("#devices form").first.get_by_role("button").click()
+
+    def no_advice(page: Page) -> None:
+        page.goto(f"{url}/queue/{requests['twitter.com'].id}")
+        page.get_by_role("button", name="Recommend").click()
+
+    def no_field(path: str, button: str) -> Walk:
+        def walk(page: Page) -> None:
+            page.goto(url + path)
+            page.get_by_role("button", name=button).click()
+
+        return walk
+
+    def part_down(page: Page) -> None:
+        service.papers.box = ToldBox({"proxy": "nothing answers at 127.0.0.1:9154: connection refused"})
+        page.goto(f"{url}/home")
+        service.papers.box = ToldBox()
+
+    def too_many(page: Page) -> None:
+        page.goto(f"{url}/report")
+        page.get_by_label("Which page is it?").fill("one.more.example")
+        page.get_by_label("It is not good for school").check()
+        limits = service.office.limits
+        object.__setattr__(service.office, "limits", replace(limits, device_day=0, device_urgent=0))
+        page.get_by_role("button", name="Send").click()
+        object.__setattr__(service.office, "limits", limits)
+
+    def busy(page: Page) -> None:
+        page.goto(f"{url}/report")
+        page.get_by_label("Which page is it?").fill("one.more.example")
+        page.get_by_label("It is not good for school").check()
+        with service.office.write():  # as another process would that takes too long
+            page.get_by_role("button", name="Send").click()
+
+    def too_late(page: Page) -> None:
+        late = show.school.ask("late.twitter.com", LOOPBACK, reason="A film")
+        page.goto(f"{url}/requests/{late.reference}")
+        service.reviewing.refuse(show.officer, late.id, "Not this one")
+        page.get_by_role("button", name="Take it back").click()
+
+    yield LEAD, "device-dsl", device
+    yield OFFICER, "device", device
+    yield OFFICER, "home-part-down", part_down
+    yield OFFICER, "case-422", no_advice
+    yield OFFICER, "sanctions-422", no_field("/sanctions", "Impose it")
+    yield OFFICER, "people-422", no_field("/people", "Add")
+    yield TEACHER, "official-422", no_field("/official", "Send")
+    yield "", "report-429", too_many
+    yield "", "report-503", busy
+    yield "", "standing-409", too_late
+
+
+def by_host(show: Showcase) -> dict[str, AccessRequest]:
+    """Return the newest request about each host, whatever became of it."""
+    wanted = Filter(states=frozenset(State))
+    found = show.school.service.queue.listed(show.officer, wanted)
+    return {one.host: one for one in sorted(found, key=lambda one: one.created_at)}
+
+
+def _refused(show: Showcase) -> AccessRequest:
+    listed = show.school.service.queue.listed(show.officer, Filter(states=frozenset({State.REFUSED})))
+    return next(one for one in listed if one.host == "facebook.com")
+
+
 def main(folder: Path, only: str = "") -> None:
     """Take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,19 +235,34 @@ def main(folder: Path, only: str = "") -> None:
                         if only in name:
                             take(page, show, path, folder / f"{name}-{size}-{scheme}.png")
                     context.close()
-        for who, paths in ((HEADTEACHER, {"case-head": "facebook.com"}), (TEACHER, {})):
-            context = browser.new_context(viewport={"width": 390, "height": 844})
-            page = context.new_page()
-            sign_in(page, show.portal, who)
-            take(
-                page, show, "/lessons" if not paths else "/home", folder / f"home-{who.partition('.')[0]}.png"
-            )
-            requests = {one.host: one for one in show.school.service.queue.listed(show.officer)}
-            for name, host in paths.items():
-                take(page, show, f"/queue/{requests[host].id}", folder / f"{name}.png")
-            context.close()
+        for size, (width, height) in SIZES.items():
+            take_others(browser, show, folder, only, size, {"width": width, "height": height})
         browser.close()
         show.portal.stop()
+
+
+def take_others(
+    browser: Browser, show: Showcase, folder: Path, only: str, size: str, viewport: ViewportSize
+) -> None:
+    """Take the pictures of other roles' pages, and of those that a pressed button leads to."""
+    pages: dict[str, Page] = {}
+
+    def page_of(who: str) -> Page:
+        if who not in pages:
+            pages[who] = browser.new_context(viewport=viewport).new_page()
+            if who:
+                sign_in(pages[who], show.portal, who)
+        return pages[who]
+
+    for who, name, path in role_pages(show):
+        if only in name:
+            take(page_of(who), show, path, folder / f"{name}-{size}.png")
+    for who, name, walk in walked_pages(show):
+        if only in name:
+            walk(page_of(who))
+            page_of(who).screenshot(path=folder / f"{name}-{size}.png", full_page=True)
+    for page in pages.values():
+        page.context.close()
 
 
 def take(page: Page, show: Showcase, path: str, file: Path) -> None:

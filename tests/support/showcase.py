@@ -34,6 +34,7 @@ lists:
 """
 OFFICER, HEADTEACHER = "sam.okafor@school.example", "ruth.evans@school.example"
 TEACHER, LEAD = "alex.reid@school.example", "dina.shah@school.example"
+GOVERNOR = "gwen.morris@school.example"
 LOOPBACK = "127.0.0.1"
 
 
@@ -83,6 +84,7 @@ def open_showcase(folder: Path) -> Showcase:
         "head": portal.account(HEADTEACHER, Role.HEAD),
         "teacher": portal.account(TEACHER, Role.TEACHER),
         "lead": portal.account(LEAD, Role.DSL),
+        "governor": portal.account(GOVERNOR, Role.GOVERNOR),
     }
     today = school.service.office.today()
     officer, head, teacher = (accounts[name].actor(today) for name in ("officer", "head", "teacher"))
@@ -104,11 +106,19 @@ def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
     service.reviewing.refuse(
         officer, refused.id, "That is for after school. Ask me if you are lonely at lunch."
     )
+    over = school.ask("maps.twitter.com", LOOPBACK, reason="Maps of the town")
+    grant = service.queue.case(officer, over.id).grant
+    short = replace(grant, until=school.clock.at + timedelta(days=1))
+    service.reviewing.recommend(officer, over.id, short, "One day is enough.")
+    service.approving.approve(head, over.id)
     school.clock.forward(days=3, hours=22)
+    service.ending.expire_due()
     for address, words in (("10.20.0.5", "Volcanoes, for geography"), ("10.20.0.6", "Volcanoes")):
         school.ask("blocked.example", address, reason=words)
     school.ask("twitter.com", "10.10.0.5", "staff", reason="The council posts snow closures there")
     school.ask("instagram.com", "10.20.0.8", reason="Somebody there says I should kill myself")
+    asked = school.ask("films.twitter.com", LOOPBACK, reason="A film")
+    service.reviewing.ask_back(officer, asked.id, "Which film is it?")
     report = Ask(Kind.BLOCK, Purpose.OTHER, "Games in every lesson", host="games.example")
     service.asking.submit(report, service.asking.asker("10.20.0.4"), "10.20.0.4")
     use = OfficialUse(
@@ -146,6 +156,7 @@ def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
         ("other.example",),
     )
     school.clock.forward(hours=2)
+    service.lessons.open(teacher, "other.example", ("room-5",), "Old maps, together")
     _watch(school)
     _keep_boxes(school, officer)
     assert service.queue.listed(officer)

@@ -35,9 +35,8 @@ class Try:
 
 
 def dig(*words: str, wants: str) -> Act:
-    def act(host: Host, _: str) -> bool:
-        printed = host.run("dig", "+tries=2", "+time=10", f"@{host.gateway4}", *words)
-        return wants in printed
+    def act(host: Host, there: str) -> bool:
+        return wants in host.run("dig", "+tries=2", "+time=10", f"@{host.gateway(there)}", *words)
 
     return act
 
@@ -110,15 +109,16 @@ def encrypted_hello(host: Host, there: str) -> bool:
     return host.do(client.exchange, there, 443, client.encrypted_hello("cloudflare-ech.com"))[:1] == b"\x15"
 
 
-def malformed(host: Host, _: str) -> bool:
-    return host.do(client.datagram, host.gateway4, 53, ONE_LABEL)[3] & 15 == 1
+def malformed(host: Host, there: str) -> bool:
+    return host.do(client.datagram, host.gateway(there), 53, ONE_LABEL)[3] & 15 == 1
 
 
-def tunnel(host: Host, _: str) -> bool:
+def tunnel(host: Host, there: str) -> bool:
     def ask() -> bool:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        family = socket.AF_INET6 if ":" in there else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as made:
             made.settimeout(10)
-            made.connect((host.gateway4, 53))
+            made.connect((host.gateway(there), 53))
             domain = (
                 b"\x07" + os.urandom(4).hex()[1:].encode() + b"\7example\0"
             )  # one that has not been noted yet
@@ -149,7 +149,7 @@ def spoofed(host: Host, there: str) -> bool:
 def direct(port: int) -> Act:
     def act(host: Host, there: str) -> bool:
         try:
-            host.do(client.connect, host.gateway6 if ":" in there else host.gateway4, port).close()
+            host.do(client.connect, host.gateway(there), port).close()
         except ConnectionRefusedError:
             return True
         return False
@@ -174,18 +174,22 @@ TRIES = [
     Try("Private DNS asked of the box", "private_dns", direct(853)),
     Try("DNS over QUIC", "doq", udp(853)),
     Try("DNS over QUIC, older port", "doq", udp(8853)),
-    Try("a resolver's designation", "ddr", dig("_dns.resolver.arpa", "SVCB", wants="ANSWER: 0"), V4),
-    Try("Firefox's canary", "doh_canary", dig("use-application-dns.net", wants="NXDOMAIN"), V4),
-    Try("Private Relay", "private_relay", dig("mask.icloud.com", "HTTPS", wants="NXDOMAIN"), V4),
-    Try("proxy discovery", "wpad", dig("wpad.school.example", wants="NXDOMAIN"), V4),
-    Try("DNSCrypt's certificate", "dnscrypt", dig("2.dnscrypt-cert.example.org", "TXT", wants="NXDOMAIN"), V4),
+    Try("DNS over QUIC, its draft's port", "doq", udp(784)),
+    Try("a resolver's designation", "ddr", dig("_dns.resolver.arpa", "SVCB", wants="ANSWER: 0")),
+    Try("Firefox's canary", "doh_canary", dig("use-application-dns.net", wants="NXDOMAIN")),
+    Try("Private Relay", "private_relay", dig("mask.icloud.com", "HTTPS", wants="NXDOMAIN")),
+    Try("proxy discovery", "wpad", dig("wpad.school.example", wants="NXDOMAIN")),
+    Try("DNSCrypt's certificate", "dnscrypt", dig("2.dnscrypt-cert.example.org", "TXT", wants="NXDOMAIN")),
     Try("DNSCrypt on its port", "dnscrypt", udp(5443)),
-    Try("an alias to a blocked site", "cname_cloaking", dig("innocent.example", wants="EDE: 15"), V4),
-    Try("a name of the box's own address", "rebinding", dig("rb.example", wants="ANSWER: 0"), V4),
-    Try("a name that only looks like two labels", "malformed_dns", malformed, V4),
-    Try("a tunnel through DNS", "dns_tunnel", tunnel, V4),
+    Try("an alias to a blocked site", "cname_cloaking", dig("innocent.example", wants="EDE: 15")),
+    Try("a name of the box's own address", "rebinding", dig("rb.example", wants="ANSWER: 0")),
+    Try("a name that only looks like two labels", "malformed_dns", malformed),
+    Try("a tunnel through DNS", "dns_tunnel", tunnel),
     Try("QUIC", "quic", udp(443, b"\xc0\0\0\0\1" + bytes(1200))),
+    Try("QUIC on port 80", "quic", udp(80, b"\xc0\0\0\0\1" + bytes(1200))),
+    Try("QUIC on port 8443", "quic", udp(8443, b"\xc0\0\0\0\1" + bytes(1200))),
     Try("WireGuard", "wireguard", udp(51820)),
+    Try("Tailscale", "wireguard", udp(41641)),
     Try("WireGuard on a port of its own", "wireguard", udp(4242, b"\1\0\0\0" + b"a" * 144)),
     Try("WARP", "wireguard", udp(2408)),
     Try("OpenVPN over UDP", "openvpn", udp(1194)),
@@ -222,17 +226,17 @@ TRIES = [
     Try("DNS over HTTPS anywhere", "doh", inside(request(OK, f"/x?dns={DNS_QUERY}")), roles=("pupil",)),
     Try("DNS over HTTPS by its media type", "doh", inside(request(OK, "/", "GET", "Accept: application/dns-message")), roles=("pupil",)),
     Try("DNS over TLS on the web's port", "dot", inside(b"x", OK, ("dot",))),
-    Try("a site by its address", "ip_literal", plain(request(FOUR)), roles=("pupil",)),
+    Try("a site by its address", "ip_literal", plain(request(FOUR))),
     Try("domain fronting", "fronting", inside(request(BAD)), roles=("pupil",)),
     Try("an Encrypted ClientHello", "ech", encrypted_hello, roles=("guest",)),
     Try("something other than HTTP in TLS", "non_http_tls", inside(b"\x00\x01tunnel\n\x02\x03"), roles=("pupil",)),
     Try("SSTP", "sstp", inside(request(OK, "/sra_%7BBA195980-CD49-458b-9E23-C84EE0ADCD75%7D/", "SSTP_DUPLEX_POST")), roles=("pupil",)),
     Try("an upgrade to a tunnel", "upgrade_tunnel", inside(request(OK, "/switch", "GET", "Upgrade: DERP", "Connection: Upgrade")), roles=("pupil",)),
     Try("CONNECT inside TLS", "proxy_protocol", inside(b"CONNECT facebook.com:443 HTTP/1.1\r\nHost: facebook.com:443\r\n\r\n"), roles=("pupil",)),
-    Try("two Host fields", "host_ambiguity", plain(f"GET / HTTP/1.1\r\nHost: {OK}\r\nHost: {BAD}\r\nConnection: close\r\n\r\n".encode()), roles=("pupil",)),
-    Try("a Host beside the target", "host_ambiguity", plain(f"GET http://{BAD}/ HTTP/1.1\r\nHost: {OK}\r\nConnection: close\r\n\r\n".encode()), roles=("pupil",)),
-    Try("an odd Host", "odd_host", plain(request(f"{OK}@{BAD}")), roles=("pupil",)),
+    Try("two Host fields", "host_ambiguity", plain(f"GET / HTTP/1.1\r\nHost: {OK}\r\nHost: {BAD}\r\nConnection: close\r\n\r\n".encode())),
+    Try("a Host beside the target", "host_ambiguity", plain(f"GET http://{BAD}/ HTTP/1.1\r\nHost: {OK}\r\nConnection: close\r\n\r\n".encode())),
+    Try("an odd Host", "odd_host", plain(request(f"{OK}@{BAD}"))),
     Try("an odd method", "odd_method", inside(request(OK, "/", "PROPFIND")), roles=("pupil",)),
     Try("a web proxy's address", "web_proxy", inside(request(OK, "/browse?u=https%253A%252F%252Ffacebook.com%252F")), roles=("pupil",)),
-    Try("the school's own machines by address", "private_address", plain(request("10.10.0.1")), roles=("pupil",)),
+    Try("the school's own machines by address", "private_address", plain(request("10.10.0.1"))),
 ]  # fmt: skip

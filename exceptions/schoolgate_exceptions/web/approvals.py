@@ -18,8 +18,8 @@ def show(counter: Counter, visit: Visit) -> Page:
     """Show the case of a link."""
     try:
         linked = counter.service.approving.open_link(visit.parts["token"])
-    except InvalidToken:
-        return _dead(counter, visit)
+    except InvalidToken as error:
+        return _dead(counter, visit, error)
     return _page(counter, visit, linked, {})
 
 
@@ -31,8 +31,8 @@ def decide(counter: Counter, visit: Visit) -> Page:
             approving.send_code(token)
             return counter.to(f"/approve/{token}", code="sent")
         linked = approving.open_link(token)
-    except InvalidToken:
-        return _dead(counter, visit)
+    except InvalidToken as error:
+        return _dead(counter, visit, error)
     errors = _missing(visit, linked)
     if errors or visit.form.one("do") not in {"approve", "refuse"}:
         return _page(counter, visit, linked, errors)
@@ -48,7 +48,9 @@ def _try(counter: Counter, visit: Visit, linked: LinkedCase) -> Page:
         return _page(counter, visit, linked, {"answer": "; ".join(error.fields.values())})
     except (NotGranted, NotAllowed) as error:
         title = visit.t("errors.forbidden-title")
-        return counter.message(visit, 403, title, *lines_of(error), link=("/queue", visit.t("sign-in.go")))
+        return counter.message(
+            visit, 403, title, *lines_of(error, visit.t), link=("/queue", visit.t("sign-in.go"))
+        )
 
 
 def _missing(visit: Visit, linked: LinkedCase) -> dict[str, str]:
@@ -101,6 +103,7 @@ def _page(counter: Counter, visit: Visit, linked: LinkedCase, errors: dict[str, 
     return counter.page(visit, "approve/case.html.j2", 422 if errors else 200, **values)
 
 
-def _dead(counter: Counter, visit: Visit) -> Page:
+def _dead(counter: Counter, visit: Visit, error: InvalidToken) -> Page:
+    counter.service.approving.note_refused(visit.actor, str(error))
     title, text = visit.t("approval.dead-title"), visit.t("approval.dead")
     return counter.message(visit, 410, title, text, link=("/sign-in?next=/queue", visit.t("sign-in.go")))

@@ -98,6 +98,7 @@ def send(counter: Counter, visit: Visit) -> Page:
 
 def stale(counter: Counter, visit: Visit, error: InvalidReference) -> Page:
     """Show how to come by a new link."""
+    counter.service.asking.refused(visit.actor, visit.address, str(error))
     key = "stale" if error.stale else "forged"
     title, text = visit.t(f"ask.{key}-title"), visit.t(f"ask.{key}")
     return counter.message(visit, 410, title, text, link=("/ask", visit.t("front.ask")))
@@ -168,10 +169,8 @@ def _again(counter: Counter, visit: Visit, draft: Draft, error: InvalidInput) ->
     """Put the first question whose answer cannot be taken again."""
     for name, question in (("host", "which"), ("purpose", "for"), ("until", "until")):
         if name in error.fields:
-            field, message = {"purpose": "for"}.get(name, name), error.fields[name]
-            if message.endswith("is open already"):
-                message = visit.t("ask.open")
-            return _question(counter, visit, question, draft, {field: message}, 422)
+            field = {"purpose": "for"}.get(name, name)
+            return _question(counter, visit, question, draft, {field: error.fields[name]}, 422)
     return _question(counter, visit, "reason", draft, dict(error.fields), 422)
 
 

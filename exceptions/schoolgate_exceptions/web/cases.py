@@ -17,33 +17,17 @@ from schoolgate_exceptions.web.visit import Visit
 from schoolgate_exceptions.workflow import GRANTED, OPEN, Action, State
 from schoolgate_policy.decision import Verdict
 
-SHOWN: dict[str, tuple[str, frozenset[State]]] = {
-    "open": ("Waiting", OPEN),
-    "review": ("For the officer", frozenset({State.SUBMITTED, State.UNDER_REVIEW})),
-    "recommended": ("For the head", frozenset({State.RECOMMENDED})),
-    "granted": ("Granted", GRANTED),
-    "over": ("Over", frozenset(state for state in State if state.is_over)),
-    "all": ("Everything", frozenset(State)),
+SHOWN: dict[str, frozenset[State]] = {  # their names are `queue.show-` in the texts
+    "open": OPEN,
+    "review": frozenset({State.SUBMITTED, State.UNDER_REVIEW}),
+    "recommended": frozenset({State.RECOMMENDED}),
+    "granted": GRANTED,
+    "over": frozenset(state for state in State if state.is_over),
+    "all": frozenset(State),
 }
 _ASIDE = frozenset(
     {Action.TAKE, Action.ASK_BACK, Action.REFER, Action.SETTLE, Action.RECONSIDER, Action.REFUSE}
 )
-_DONE = {
-    "recommended": "Recommended. The headteacher gets a letter.",
-    "refused": "Refused. Who asked sees your answer.",
-    "asked": "Your question stands on the page of the request.",
-    "referred": "Sent on to the safeguarding lead.",
-    "taken": "You are looking at it now.",
-    "back": "It is back with the e-safety officer.",
-    "blocked": "Blocked. It is in force within two seconds.",
-    "settled": "Closed.",
-    "approved": "Approved. It opens within two seconds.",
-    "revoked": "Ended.",
-    "shortened": "It ends earlier now.",
-    "held": "It is kept until you let it go.",
-    "let-go": "It is purged like any other.",
-    "saved": "Saved.",
-}
 
 
 def queue(counter: Counter, visit: Visit) -> Page:
@@ -137,7 +121,7 @@ def show(
         "until_time": time,
         "errors": errors,
         "previewed": previewed,
-        "done": _DONE.get(visit.query.one("done"), ""),
+        "done": _done(visit),
         "rules": [rule for rule in counter.policy.rules if rule.verdict is Verdict.BLOCK],
         "said": visit.form,
         "aside": found.actions & _ASIDE,
@@ -169,7 +153,7 @@ def _queue(counter: Counter, visit: Visit, errors: dict[str, str]) -> Page:
     chosen = query.one("show") if query.one("show") in SHOWN else "open"
     kind = query.one("kind")
     wanted = Filter(
-        states=SHOWN[chosen][1],
+        states=SHOWN[chosen],
         network=query.one("network"),
         kind=Kind(kind) if kind in set(Kind) else None,
         host=query.one("host").strip()[:253],
@@ -179,17 +163,25 @@ def _queue(counter: Counter, visit: Visit, errors: dict[str, str]) -> Page:
     values = {
         "groups": groups,
         "total": sum(len(group.entries) for group in groups),
-        "shown": SHOWN,
+        "shown": list(SHOWN),
         "chosen": chosen,
         "wanted": wanted,
         "kinds": list(Kind),
         "errors": errors,
         "said": visit.form,
-        "done": _DONE.get(query.one("done"), ""),
+        "done": _done(visit),
         "can_refuse": visit.has(Role.OFFICER),
         "filtered": any(query.one(name) for name in ("network", "kind", "host", "concern")),
     }
+    values["listed"] = values["total"]
+    values["total"] = counter.service.queue.count(visit.actor, wanted)  # a list shows so many at most
     return counter.page(visit, "office/queue.html.j2", 422 if errors else 200, **values)
+
+
+def _done(visit: Visit) -> str:
+    """Return what to say of the step that led here."""
+    key = f"done.{visit.query.one('done')}"
+    return visit.t(key) if visit.t.has(key) else ""
 
 
 def _with(counter: Counter, visit: Visit, found: Case, grant: Grant) -> Case:

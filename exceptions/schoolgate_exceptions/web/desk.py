@@ -12,6 +12,7 @@ from schoolgate_exceptions.roles import APPROVERS, Role
 from schoolgate_exceptions.service import Service
 from schoolgate_exceptions.web.frame import html, redirect
 from schoolgate_exceptions.web.visit import Visit
+from schoolgate_exceptions.web.wording import worded
 from schoolgate_exceptions.web.words import LANGUAGES
 from schoolgate_exceptions.workflow import State
 from schoolgate_policy.model import Policy
@@ -40,20 +41,22 @@ class Counter:
         return self.service.office.policy
 
     def page(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Page:
-        """Show a template; `errors` and `title` are always known to it."""
+        """Show a template; `errors` and `title` are always known to it. Errors of services are put in its words."""
+        errors: Mapping[str, str] = values.get("errors") or {}
         shown: dict[str, Any] = {
             "policy": self.policy,
             "t": visit.t,
+            "say": lambda text: worded(text, visit.t),
             "form_token": visit.token,
             "visit": visit,
             "signed_in": visit.session,
-            "errors": {},
             "title": "",
             "root": "",
             "providers": list(self.providers),
             "other_language": _other_language(visit),
             "nav": self._nav(visit) if visit.session and not visit.session.incomplete else [],
             **values,
+            "errors": {name: worded(text, visit.t) for name, text in errors.items()},
         }
         return html(template, status, visit.t.tag, shown)
 
@@ -92,7 +95,7 @@ class Counter:
         if visit.actor.has(*APPROVERS):
             states |= {State.RECOMMENDED}
         try:
-            return len(self.service.queue.listed(visit.actor, Filter(states=frozenset(states))))
+            return self.service.queue.count(visit.actor, Filter(states=frozenset(states)))
         except Unavailable:
             return 0
 

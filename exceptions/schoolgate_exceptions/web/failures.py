@@ -19,13 +19,14 @@ from schoolgate_exceptions.ports import Page
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.frame import raw, with_headers
 from schoolgate_exceptions.web.visit import Visit
+from schoolgate_exceptions.web.wording import worded
+from schoolgate_exceptions.web.words import Words
 from schoolgate_policy.errors import (
     EditError,
     HistoryError,
     PolicyConflict,
     PolicyError,
     PolicyUnwritable,
-    SchoolgateError,
 )
 
 _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
@@ -64,7 +65,7 @@ def explain(counter: Counter, visit: Visit, error: Exception, *, json: bool) -> 
         more = [("Retry-After", "5")]
     if json:
         return with_headers(problem(status, str(error), errors=_fields(error)), *more)
-    lines = [visit.t("errors.busy")] if isinstance(error, Unavailable) else _lines(error)
+    lines = [visit.t("errors.busy")] if isinstance(error, Unavailable) else lines_of(error, visit.t)
     return with_headers(counter.message(visit, status, title, *lines), *more)
 
 
@@ -101,7 +102,8 @@ def foreign(counter: Counter, visit: Visit, *, json: bool) -> Page:
 
 def unknown(counter: Counter, visit: Visit) -> Page:  # noqa: ARG001 - the same shape as its neighbours
     """Return the problem for a program that is not signed in."""
-    return problem(401, "sign in first, with the second factor that the role needs")
+    page = problem(401, "sign in first, with the second factor that the role needs, or send a token")
+    return with_headers(page, ("WWW-Authenticate", 'Bearer realm="schoolgate"'))
 
 
 def problem(status: int, detail: str, *, errors: dict[str, str] | None = None) -> Page:
@@ -117,12 +119,8 @@ def problem(status: int, detail: str, *, errors: dict[str, str] | None = None) -
     return raw(status, "application/problem+json", json_text.dumps(body, ensure_ascii=False).encode())
 
 
-def lines_of(error: SchoolgateError) -> list[str]:
-    """Return what an error says, a line each, as sentences."""
-    return _lines(error)
-
-
-def _lines(error: Exception) -> list[str]:
+def lines_of(error: Exception, t: Words) -> list[str]:
+    """Return what an error says, a line each, as sentences in the language of the page."""
     found: list[str]
     if isinstance(error, InvalidInput):
         found = list(error.fields.values())
@@ -130,7 +128,7 @@ def _lines(error: Exception) -> list[str]:
         found = list(error.reasons)
     else:
         found = str(error).splitlines()[:20]
-    return [f"{line[:1].upper()}{line[1:]}" for line in found]
+    return [f"{line[:1].upper()}{line[1:]}" for line in (worded(one, t) for one in found)]
 
 
 def _fields(error: Exception) -> dict[str, str] | None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from markupsafe import Markup
@@ -20,7 +20,10 @@ _DAY_MINUTES = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a page shows: `series` are (name, colour) where a picture has several; `note` stands below it."""
+    """What a page shows: `series` are (name, colour) where a picture has several; `note` stands below it.
+
+    `keys` say for each row of the table what more can be seen of, where there is more.
+    """
 
     question: str
     picture: Markup
@@ -28,6 +31,7 @@ class Figure:
     rows: tuple[tuple[str, ...], ...]
     series: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,14 @@ class Figures:
         ]
         head = ("technique", "before", "morning", "afternoon", "after", "all")
         note = self._t("figures.shaded", name=name) if name else ""
-        return self._figure("times", clock(self._t("figures.times"), ways, bands), head, table, note=note)
+        figure = self._figure("times", clock(self._t("figures.times"), ways, bands), head, table, note=note)
+        return replace(figure, keys=tuple(rows))
+
+    def timeline(self, technique: str) -> Figure:
+        """Draw on which days one way was tried, on which networks."""
+        counts = [one for one in self._attempts("day", "network", "technique") if one.key[2] == technique]
+        figure = self._by_day("days", counts, attempts=False)
+        return replace(figure, question=self._t("figures.timeline", name=self.title(technique)))
 
     def attempts_by_day(self) -> Figure:
         """Draw on which days, on which networks."""

@@ -1,15 +1,17 @@
 """The map of the portal: every page's address, who may come, and what answers."""
 
-from schoolgate_exceptions.queue import READERS
+from schoolgate_exceptions.queue import KEEPERS, READERS
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.web import (
     api,
+    api_asking,
     approvals,
     asks,
     box_pages,
     cases,
     certificate_page,
     check_pages,
+    hold_pages,
     home,
     lesson_pages,
     list_pages,
@@ -61,6 +63,7 @@ _OFFICE = (
     Route("/home", "office", home.home, signed_in=True),
     Route("/more", "office", home.more, signed_in=True),
     Route("/queue", "queue", cases.queue, cases.refuse_several, signed_in=True, roles=READERS),
+    Route("/holds", "queue", hold_pages.holds, hold_pages.change, signed_in=True, roles=KEEPERS),
     Route("/queue/{id}", "queue", cases.case, cases.decide, signed_in=True, roles=READERS),
     Route("/policy", "policy", policies.show, signed_in=True),
     Route(
@@ -169,7 +172,10 @@ _OFFICE = (
 )
 _API = (
     Route("/api/openapi.json", "api", api.describe, json=True),
-    Route("/api/requests", "api", api.listed, signed_in=True, json=True),
+    Route("/api/requests", "api", api.listed, api_asking.submit, signed_in=True, json=True),
+    Route("/api/requests/refuse", "api", None, api.refuse_several, signed_in=True, json=True),
+    Route("/api/standing/{reference}", "api", api_asking.standing, signed_in=True, json=True),
+    Route("/api/standing/{reference}/{action}", "api", None, api_asking.act, signed_in=True, json=True),
     Route("/api/requests/{id}", "api", api.one, signed_in=True, json=True),
     Route("/api/requests/{id}/{action}", "api", None, api.act, signed_in=True, json=True),
 )

@@ -37,7 +37,10 @@ def add(counter: Counter, visit: Visit) -> Page:
 
 def person(counter: Counter, visit: Visit) -> Page:
     """Show one account."""
-    return _person(counter, visit, _find(counter, visit), {})
+    account = _find(counter, visit)
+    if account.number != visit.actor.account:
+        counter.service.audit.looked(visit.actor, "person.seen", account.email)
+    return _person(counter, visit, account, {})
 
 
 def change(counter: Counter, visit: Visit) -> Page:

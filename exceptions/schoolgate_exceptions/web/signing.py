@@ -7,6 +7,7 @@ from schoolgate_exceptions.errors import InvalidInput, InvalidToken, NotFound, S
 from schoolgate_exceptions.ports import Page, SignInProvider
 from schoolgate_exceptions.sessions import Session, Signed
 from schoolgate_exceptions.web.desk import Counter, own_path
+from schoolgate_exceptions.web.failures import lines_of
 from schoolgate_exceptions.web.frame import redirect, with_headers
 from schoolgate_exceptions.web.qr import Svg, svg
 from schoolgate_exceptions.web.visit import PROVIDER, SESSION, Visit, cookie, read_cookies
@@ -211,4 +212,6 @@ def _session(visit: Visit) -> Session:
 
 def _dead(counter: Counter, visit: Visit, error: InvalidToken) -> Page:
     title = visit.t("approval.dead-title")
-    return counter.message(visit, 410, title, str(error), link=("/sign-in", visit.t("sign-in.go")))
+    return counter.message(
+        visit, 410, title, *lines_of(error, visit.t), link=("/sign-in", visit.t("sign-in.go"))
+    )

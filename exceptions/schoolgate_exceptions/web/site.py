@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from schoolgate_exceptions import csrf
@@ -63,7 +64,7 @@ class Site:
     def _answer(
         self, request: Request, route: Route | None, parts: dict[str, str], body: bytes | None
     ) -> tuple[str, Page]:
-        visit, cookies = self._visit(request, parts, body or b"")
+        visit, cookies = self._visit(request, route, parts, body or b"")
         if route is None:
             return "missing", failures.missing(self._counter, visit)
         try:
@@ -109,20 +110,31 @@ class Site:
 
     def _is_ours(self, route: Route, visit: Visit) -> bool:
         headers = visit.headers
+        is_json = headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+        if route.json and _bearer(headers):  # no browser adds a token by itself, so no page can borrow it
+            return is_json
         site, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "")
         if not csrf.is_same_site(visit.method, headers.get("host", ""), fetch_site=site, origin=origin):
             return False
         if route.json:  # a page elsewhere cannot send this type without asking first (Fetch, CORS preflight)
-            return headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+            return is_json
         return csrf.is_token(self._service.office.keys, visit.form_key, visit.form.one("_token"))
 
     def _visit(
-        self, request: Request, parts: dict[str, str], body: bytes
+        self, request: Request, route: Route | None, parts: dict[str, str], body: bytes
     ) -> tuple[Visit, list[tuple[str, str]]]:
         headers = request.headers
         cookies = read_cookies(headers, secure=self._secure)
         query = _form(request.url.query)
-        session = self._session(cookies.get(SESSION, ""))
+        office = self._service.office
+        address = request.client.host if request.client else ""
+        if not self._secure:  # inside TLS the proxy can say nothing, and a client might
+            address = client_address(address, headers)
+        secret = _bearer(headers)
+        if route is not None and route.json and secret:
+            session = self._program(secret, address)  # and never the cookie beside it
+        else:
+            session = self._session(cookies.get(SESSION, ""))
         made: list[tuple[str, str]] = []
         form_key = session.form_key if session else cookies.get(FORM, "")
         if len(form_key) < 20:
@@ -133,10 +145,6 @@ class Site:
             made.append(cookie(LANGUAGE, wanted, secure=self._secure, seconds=_YEAR_SECONDS))
         account = session.account.language if session else ""
         kept, accepted = cookies.get(LANGUAGE, ""), headers.get("accept-language", "")
-        office = self._service.office
-        address = request.client.host if request.client else ""
-        if not self._secure:  # inside TLS the proxy can say nothing, and a client might
-            address = client_address(address, headers)
         is_form = headers.get("content-type", "").startswith(_FORM_TYPE)
         visit = Visit(
             method=request.method,
@@ -164,6 +172,19 @@ class Site:
             return self._service.sessions.find(text)
         except Unavailable:
             return None
+
+    def _program(self, secret: str, address: str) -> Session | None:
+        """Return whom a program's token stands for (RFC 6750); nobody while the database cannot be asked."""
+        try:
+            return self._service.api_tokens.find(secret, self._service.asking.asker(address).device)
+        except Unavailable:
+            return None
+
+
+def _bearer(headers: Headers) -> str:
+    """Return the token of a program (RFC 6750 2.1); empty where there is none."""
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 def _form(text: str) -> Form:

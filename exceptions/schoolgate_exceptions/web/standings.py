@@ -8,6 +8,7 @@ from schoolgate_exceptions.ports import Page
 from schoolgate_exceptions.references import parse_short_reference
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.visit import Visit
+from schoolgate_exceptions.web.wording import worded
 from schoolgate_exceptions.workflow import State
 
 _WRONG = {"block": Kind.BLOCK, "report": Kind.REPORT, "other": Kind.REPORT}
@@ -83,6 +84,7 @@ def _page(counter: Counter, visit: Visit, standing: Standing, errors: dict[str, 
     key = _key(standing)
     values = {
         "standing": standing,
+        "answer": worded(standing.answer, visit.t),
         "key": key,
         "tone": _TONES.get(standing.state, ""),
         "done": _done(standing),

@@ -9,8 +9,10 @@ from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.figures import PERIODS, Figures, window
 from schoolgate_exceptions.web.home import READS_ACTIVITY
 from schoolgate_exceptions.web.visit import Visit
+from schoolgate_policy.technique_table import about
 
 LOOKERS = SEES_PUPILS
+_MOMENTS = 100  # of one technique, the newest
 READERS = READS_ACTIVITY
 PAUSERS = (Role.TEACHER, Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)
 
@@ -78,7 +80,7 @@ def set_pause(counter: Counter, visit: Visit) -> Page:
 def _attempts(counter: Counter, visit: Visit, errors: dict[str, str] | None = None) -> Page:
     seen, network, service = window(counter, visit), _network(counter, visit), counter.service
     draw = Figures(counter, visit, seen, network)
-    technique = visit.query.one("technique")
+    technique = visit.query.one("technique") if about(visit.query.one("technique")) else ""
     return counter.page(
         visit,
         "office/attempts.html.j2",
@@ -95,6 +97,12 @@ def _attempts(counter: Counter, visit: Visit, errors: dict[str, str] | None = No
         periods=PERIODS,
         network=network,
         technique=technique,
+        timeline=draw.timeline(technique) if technique else None,
+        moments=service.watched.times(
+            visit.actor, seen.since, seen.until, technique=technique, network=network
+        )[-_MOMENTS:][::-1]
+        if technique
+        else [],
         errors=errors or {},
         done=visit.query.one("done"),
     )

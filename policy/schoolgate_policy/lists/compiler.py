@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,7 +70,8 @@ def _public_suffixes() -> frozenset[str]:
 
 def main() -> None:
     """Carry out one order."""
-    os.nice(_NICE)
+    with suppress(PermissionError):  # a service whose calls are filtered may not even step back
+        os.nice(_NICE)
     order = Order(**json.load(sys.stdin))
     try:
         compile_list(order)

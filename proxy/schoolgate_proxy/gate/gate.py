@@ -21,16 +21,18 @@ from schoolgate_proxy.client_tls import ClientTls
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.gate.fan_out import FanOut
 from schoolgate_proxy.gate.listener import Door
+from schoolgate_proxy.gate.pace import Pace
 from schoolgate_proxy.gate.pipes import PipePool
 from schoolgate_proxy.gate.poller import Poller
 from schoolgate_proxy.gate.relay import Relay
 from schoolgate_proxy.gate.visitor import Visitor
 from schoolgate_proxy.handling import Arrival
 from schoolgate_proxy.judge import Judge
+from schoolgate_proxy.once import Once
 from schoolgate_proxy.pages import Pages
 from schoolgate_proxy.pinned_apps import PinnedApps
 from schoolgate_proxy.ports import Address, Counters
-from schoolgate_proxy.requests import private
+from schoolgate_proxy.requests import private, unresolved
 from schoolgate_proxy.upstream import AddressRefused, NameNotFound, Upstream, is_own
 
 _ACCEPTS = 64  # connections taken in at a turn
@@ -61,6 +63,7 @@ class Passage:
     relay: Relay
     attempt: Attempt
     decision: Decision
+    outlived: str | None = None  # the network, once an edge of a schedule has passed
 
 
 class Gate:
@@ -89,6 +92,8 @@ class Gate:
         self._passages: dict[Relay, Passage] = {}
         self._of_client: Counter[str] = Counter()
         self._fan_out = FanOut()
+        self._strange = Once()
+        self._pace = Pace(config.most_new_per_client)
         self._open = 0
         self._most = config.most_connections or _room()
         self._ports: frozenset[int] = frozenset()
@@ -165,6 +170,8 @@ class Gate:
             self._visitors[visitor] = None
             if self._of_client[address] > self.config.most_per_client:
                 self._turn_away(visitor, "client")
+            elif self._pace.too_fast(address, self.poller.now):
+                self._turn_away(visitor, "pace")
             elif self._open > self._most and not self._make_room(visitor):
                 self._turn_away(visitor, "full")
             elif not door.transparent or self._redirected(visitor):
@@ -244,6 +251,8 @@ class Gate:
         passage = self._passages.pop(relay)
         seconds = self.poller.now - relay.since
         self.counters.connection_passed(passage.decision.network, relay.sent, relay.received, seconds)
+        if passage.outlived is not None:
+            self.counters.connection_outlived(passage.outlived, -1)
         self._left(passage.visitor.arrival.address, passage.visitor.door)
 
     # -- upstream ----------------------------------------------------------------------------------------------
@@ -252,7 +261,7 @@ class Gate:
         """Tell a visitor the addresses of a name, at once where they are known."""
         known = self._upstream.known(name, port)
         if known:
-            visitor.found(known)
+            self._tell(visitor, name, known)
         else:
             self._in_loop(self._begin_lookup, visitor, name, port)
 
@@ -265,16 +274,28 @@ class Gate:
         found: tuple[Address, ...] = ()
         try:
             found = await self._upstream.find(name, port)
-        except NameNotFound:
+        except NameNotFound as error:
             self.counters.upstream_failed("name")
             if visitor.brought is not None:
-                self.judge.saw(Technique.UNRESOLVED_DESTINATION, visitor.arrival, name)
+                self.judge.saw(unresolved(error, name), visitor.arrival, name)
         except AddressRefused:
             self.counters.upstream_failed("address")
             self.judge.saw(private(name), visitor.arrival, name)
         except Exception as error:  # noqa: BLE001 - the visitor must not wait for ever
             self.fault(error)
-        self.poller.call(lambda: visitor.found(found))
+        self.poller.call(lambda: self._tell(visitor, name, found))
+
+    def _tell(self, visitor: Visitor, name: str, found: tuple[Address, ...]) -> None:
+        """Tell a visitor what was found, and note a client that wanted to go elsewhere under an allowed name."""
+        brought, client = visitor.brought, visitor.arrival.address
+        if (
+            found
+            and brought is not None
+            and self._upstream.is_strange(name, brought)
+            and self._strange.first(client, name, self.poller.now)
+        ):
+            self.judge.saw(Technique.SNI_IP_MISMATCH, visitor.arrival, name)
+        visitor.found(found)
 
     def unreachable(self, address: Address) -> None:
         """Take note of an address that did not answer."""
@@ -309,8 +330,11 @@ class Gate:
         if decision.blocked:
             self.judge.acted(passage.attempt, decision)
             passage.relay.close()
-        else:
-            passage.decision = decision
+            return
+        if passage.outlived is None and self.judge.expired(passage.decision):
+            passage.outlived = decision.network
+            self.counters.connection_outlived(decision.network, 1)
+        passage.decision = decision
 
     def _close_all(self) -> None:
         for listening in self._listening:

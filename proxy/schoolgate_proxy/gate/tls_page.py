@@ -132,7 +132,7 @@ class TlsPage:
         if isinstance(target, Refusal):
             return gate.pages.refused(target, arrival, network, fields)
         fronted = target.host != self._decision.host
-        attempt = gate.judge.attempt(arrival, target.host, target.path, page_of(head.request))
+        attempt = gate.judge.attempt(arrival, target.host, target.path, page_of(head.request), head.method)
         decision = gate.judge.decide(attempt)
         if decision.blocked:
             if fronted:
@@ -142,7 +142,7 @@ class TlsPage:
             return gate.pages.blocked(attempt, decision, fields)
         if fronted:
             message = "this connection was opened for another name"
-            refusal = Refusal(421, message, Technique.FRONTING, target.host)
+            refusal = Refusal(421, message, Technique.MISDIRECTED, target.host)
             return gate.pages.refused(refusal, arrival, network, fields)
         return None  # the client comes again, and is let through then
 

@@ -7,6 +7,7 @@ from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP
 from typing import TYPE_CHECKING
 
 from schoolgate_policy.decision import Attempt, Decision
+from schoolgate_policy.ech import outer_names
 from schoolgate_policy.errors import InvalidHost
 from schoolgate_policy.names import IPAddress, as_ip
 from schoolgate_policy.technique import Technique
@@ -20,7 +21,7 @@ from schoolgate_proxy.gate.tls_page import TlsPage
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
 from schoolgate_proxy.ports import Address
 from schoolgate_proxy.request import Refusal, RequestHead, page_of, read_target, split_port
-from schoolgate_proxy.tls_name import ECH_PUBLIC_NAMES, TlsName, tls_name
+from schoolgate_proxy.tls_name import TlsName, speaks_web, tls_name
 from schoolgate_proxy.upstream import is_own
 
 if TYPE_CHECKING:
@@ -180,16 +181,28 @@ class Visitor:
             and self.gate.pinned.passes(decision)
         ):
             handling = Handling.PASS
-        if handling is Handling.INSPECT and not self._page_suffices(hello, decision):
+        outer = hello.ech and self._is_outer(found.name, decision)
+        web = decision.blocked or speaks_web(hello.alpn)
+        if handling is Handling.INSPECT and web and not self._page_suffices(hello, decision):
             self._hand_over(split=split, tls=True)
             return
         self._note(found, decision.network)
-        if handling is Handling.PASS and hello.ech and found.name in ECH_PUBLIC_NAMES:
-            self._saw(Technique.ECH, found.name, decision.network)
+        if not web:
+            self._saw(Technique.NON_HTTP_TLS, found.name, decision.network)
+            handling = Handling.REFUSE
+        elif handling is Handling.PASS and outer:
             handling = Handling.REFUSE
         elif handling is Handling.REFUSE and not decision.blocked:
             self._saw(Technique.IP_LITERAL, found.name, decision.network)
         self._act(found.name, attempt, decision, handling)
+
+    def _is_outer(self, name: str, decision: Decision) -> bool:
+        """Count an Encrypted ClientHello, and note one whose real name is hidden: it may stand for any."""
+        outer = name in outer_names()
+        self.gate.counters.ech_seen(decision.network, outer=outer)
+        if outer:
+            self._saw(Technique.ECH, name, decision.network)
+        return outer
 
     def _act(self, name: str, attempt: Attempt, decision: Decision, handling: Handling) -> None:
         self.gate.counters.connection_handled(decision.network, handling)
@@ -239,7 +252,8 @@ class Visitor:
         try:
             head = heads.read_head(data)
         except heads.NotHttp:
-            self._saw(Technique.NON_HTTP, self.connect_name or "")
+            technique = Technique.SSH if data.startswith(b"SSH-") else Technique.NON_HTTP  # RFC 4253 4.2
+            self._saw(technique, self.connect_name or "")
             self.close()
             return
         if head is None and len(data) > heads.LOOKED_AT:
@@ -289,7 +303,7 @@ class Visitor:
         if isinstance(target, Refusal):
             return False
         judge = self.gate.judge
-        attempt = judge.attempt(self.arrival, target.host, target.path, page_of(request))
+        attempt = judge.attempt(self.arrival, target.host, target.path, page_of(request), request.method)
         decision = judge.decide(attempt)
         if not decision.blocked:
             return False

@@ -6,8 +6,10 @@ neither the memory nor the other streams of its connection. Source: RFC 9113 5.2
 
 from collections.abc import Callable
 
+import h2.events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from hpack import HeaderTuple as Header
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -21,6 +23,7 @@ _STREAM, _CONNECTION = (
     2 << 20,
     16 << 20,
 )  # octets that may be sent ahead: what browsers allow is of that order
+_CONNECT = (b":method", b"CONNECT")
 _AGAIN_SECONDS = 0.05  # until it is looked whether held octets have gone
 
 
@@ -95,6 +98,14 @@ class PatientServer(Http2Server):
         else:
             yield from super()._handle_event(event)
         yield from self._patience.go_on()
+
+    def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
+        """Have CONNECT, plain or extended (RFC 8441), refused and noted as over HTTP/1: mitmproxy hangs up unheard."""
+        if isinstance(event, h2.events.RequestReceived) and _CONNECT in event.headers:
+            named = dict(event.headers).get(b":authority", b"")
+            fields = (_CONNECT, (b":scheme", b"https"), (b":path", b"/"), (b":authority", named))
+            event.headers = [Header(*field) for field in fields]
+        return (yield from super().handle_h2_event(event))
 
 
 class PatientClient(Http2Client):

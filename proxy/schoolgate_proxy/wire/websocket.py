@@ -4,7 +4,8 @@ Only the heads of frames are read, so that nothing but a websocket can follow `1
 counted and goes on as it comes. Source: RFC 6455 5.2; RSV1 is compression (RFC 7692 6).
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy import commands, events
@@ -28,6 +29,12 @@ class Counted:
     text: int = 0
     binary: int = 0
     noted: bool = False
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def octets(self) -> int:
+        """All that it has carried."""
+        return self.text + self.binary
 
 
 class Frames:

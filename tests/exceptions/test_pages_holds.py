@@ -1,0 +1,21 @@
+"""Held cases: the data protection officer keeps a case, and lets it go, without seeing what was asked."""
+
+from schoolgate_exceptions.roles import Role
+
+
+def test_the_data_protection_officer_holds_a_case(live):
+    """By its number and with a reason; nothing of the case is on the page, and the case itself stays shut."""
+    name = live.school.ask(reason="Volcanoes").id
+    officer = live.signed_in("dpo@school.example", Role.DPO)
+    assert officer.get(f"/queue/{name}").status_code == 403
+    assert "No case is held" in officer.get("/holds").text
+    assert officer.submit("/holds", id=name, reason="").status_code == 422
+    assert officer.submit("/holds", id="REQ-1999-0001", reason="complaint 4").status_code == 422
+    page = officer.submit("/holds", id=name, reason="complaint 4")
+    assert name in page.text
+    assert "complaint 4" in page.text
+    assert "Volcanoes" not in page.text
+    assert "blocked.example" not in page.text
+    assert "No case is held" in officer.submit("/holds", id=name, do="release").text
+    teacher = live.signed_in("t@school.example", Role.TEACHER)
+    assert teacher.get("/holds").status_code == 403
