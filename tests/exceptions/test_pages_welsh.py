@@ -73,6 +73,14 @@ def test_templates_have_no_words_of_their_own(name):
     assert not own_words((TEMPLATES / name).read_text("utf-8"))
 
 
+@pytest.mark.parametrize("name", named())
+def test_words_are_only_shown(name):
+    """A text is never an attribute's name or value by which forms are read, nor compared with anything."""
+    text = (TEMPLATES / name).read_text("utf-8")
+    assert not re.findall(r"[=!]= ?t\(", text)
+    assert not re.findall(r'\w=t\("', re.sub(r"\{[{%].*?[%}]\}", " ", text, flags=re.DOTALL))
+
+
 def test_the_list_of_english_templates_is_true():
     """No template stays on the list once its words were moved."""
     assert not {one for one in ENGLISH if not own_words((TEMPLATES / one).read_text("utf-8"))}

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 from policies import lists
+from reading import reading_age
 
 from schoolgate_policy.catalogue_file import load_catalogue
 from schoolgate_policy.decision import Attempt
@@ -144,3 +145,17 @@ def test_time_blocks_look_different_in_every_language(engine: Engine) -> None:
         assert '<main class="time">' in text
         assert "15:30" in text
         assert '<main class="content">' in page(engine, address, accept_language=language)
+
+
+@pytest.mark.parametrize(("address", "age"), [(CHILD, 7), (OLDER, 9)])
+def test_pupils_can_read_the_block_page(engine: Engine, address: str, age: int) -> None:
+    """What the page itself says to the youngest can be read at seven, to older pupils at nine; a rule's reason is the school's."""
+    text = page(engine, address).replace("Not on this network", "")
+    text = re.sub(
+        r"<style.*?</style>|<title.*?</title>|<svg.*?</svg>|<details.*?</details>", "", text, flags=re.DOTALL
+    )
+    main = re.search(r"<main.*?</main>", text, re.DOTALL)
+    assert main is not None
+    spoken = re.findall(r"<(?:h1|p)\b[^>]*>(.*?)</(?:h1|p)>", main[0], re.DOTALL)
+    words = [re.sub(r"<[^>]+>", " ", one) for one in spoken]
+    assert reading_age(words) < age
