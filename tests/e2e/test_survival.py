@@ -1,9 +1,11 @@
 """Whatever breaks, nothing is let through and nobody is forgotten."""
 
 import os
+import re
 import signal
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import netns_clients as client
 import pytest
@@ -13,20 +15,30 @@ from running import alive
 
 pytestmark = pytest.mark.netns
 
-THERE = "45.60.9.9"
+THERE, SIX = "45.60.9.9", "2a00:9:9::9"
+DROPPED = re.compile(r"(?m)^schoolgate_events_dropped_total\{.*\} (\S+)$")
 
 
 def ask(name: str, path: str = "/") -> bytes:
-    """Fetch a page, or nothing where that is refused."""
-    try:
-        return client.fetch(THERE, name, None, path)
-    except OSError:
-        return b""
+    """Fetch a page over IPv4 and over IPv6; nothing where that is refused."""
+    found = b""
+    for there in (THERE, SIX):
+        with suppress(OSError):
+            found += client.fetch(there, name, None, path)
+    return found
 
 
 def works(host) -> bool:
-    """Whether an allowed site is reached by name."""
-    return "this is the real site" in host.run("curl", "-sk", "-m", "10", "https://school.example/")
+    """Whether an allowed site is reached by name, over both families."""
+    return all(
+        "this is the real site" in host.run("curl", "-sk", family, "-m", "10", "https://school.example/")
+        for family in ("-4", "-6")
+    )
+
+
+def dropped(box, *parts: str) -> float:
+    """Return how many events parts say that they have lost."""
+    return sum(float(number) for part in parts for number in DROPPED.findall(box.metrics(part)))
 
 
 def shut(leaks) -> bool:
@@ -64,14 +76,18 @@ def test_all_parts_are_killed_at_once(school, box, leaks, wait):
         os.kill(pid, signal.SIGKILL)
     try:
         wait(lambda: not any(alive(pid) for pid in parts))
-        with pytest.raises((ConnectionRefusedError, ConnectionResetError)):
-            school.pupil.do(client.connect, THERE, 443)
-        with pytest.raises((ConnectionRefusedError, ConnectionResetError)):
-            school.guest.do(client.connect, "2a00:9:9::9", 80)
-        with pytest.raises(ConnectionRefusedError):
-            school.pupil.do(
-                client.datagram, "8.8.8.8", 53, b"\0\1\1\0\0\1\0\0\0\0\0\0\3bbc\2co\2uk\0\0\1\0\1"
-            )
+        for host in (school.pupil, school.guest):
+            for there, port in ((THERE, 443), (THERE, 80), (SIX, 443), (SIX, 80)):
+                with pytest.raises((ConnectionRefusedError, ConnectionResetError)):
+                    host.do(client.connect, there, port)
+            for resolver in ("8.8.8.8", "2001:4860:4860::8888"):
+                with pytest.raises(ConnectionRefusedError):
+                    host.do(
+                        client.datagram,
+                        resolver,
+                        53,
+                        b"\0\1\1\0\0\1\0\0\0\0\0\0\3bbc\2co\2uk\0\0\1\0\1",
+                    )
         assert leaks() == []
     finally:
         os.kill(supervisor, signal.SIGCONT)
@@ -81,7 +97,9 @@ def test_all_parts_are_killed_at_once(school, box, leaks, wait):
 
 def test_a_reload_loses_nobody(school, box, leaks):
     """While the policy changes again and again, allowed sites answer every time and blocked ones never."""
-    jobs = [partial(client.fetch, THERE, f"www.site{number}.example") for number in range(40)]
+    jobs = [
+        partial(client.fetch, (THERE, SIX)[number % 2], f"www.site{number}.example") for number in range(40)
+    ]
     jobs += [partial(ask, "blocked.example")] * 10
     future = school.pupil.pool.submit(client.crowd, jobs, 4)
     try:
@@ -146,9 +164,19 @@ def test_the_internet_is_gone(school, box, leaks, wait):
 
 @pytest.mark.timeout(300)
 def test_five_hundred_at_once(school, box, leaks):
-    """400 guests and 100 pupils at the same moment: everybody is served, what is blocked stays blocked."""
-    guests = [partial(client.patiently, f"www.site{number % 50}.example", THERE) for number in range(400)]
-    pupils = [partial(client.patiently, f"www.site{number % 50}.example", THERE) for number in range(90)]
+    """400 guests and 100 pupils at the same moment, each trying once: nobody is lost, no event is, and no block is.
+
+    Half of them come over IPv6.
+    """
+    lost = dropped(box, "dns", "proxy", "portal")
+    guests = [
+        partial(client.fetch, (THERE, SIX)[number % 2], f"www.site{number % 50}.example")
+        for number in range(400)
+    ]
+    pupils = [
+        partial(client.fetch, (THERE, SIX)[number % 2], f"www.site{number % 50}.example")
+        for number in range(90)
+    ]
     pupils += [partial(ask, "blocked.example")] * 10
     crowds = [
         school.guest.pool.submit(client.crowd, guests, 400),
@@ -158,6 +186,69 @@ def test_five_hundred_at_once(school, box, leaks):
     wrong = [
         one for one in (*served, *inspected[:90]) if not isinstance(one, bytes) or b"the real site" not in one
     ]
-    assert wrong == []
+    assert wrong == [], f"{len(wrong)} of 490 were lost"
     assert all(isinstance(one, bytes) and b"the real site" not in one for one in inspected[90:])
+    assert dropped(box, "dns", "proxy", "portal") == lost
     assert shut(leaks)
+
+
+def test_events_that_nobody_takes_are_counted(school, box, wait):
+    """While there is no portal, what is noted of blocked sites is lost, which dns and proxy say of themselves."""
+    pids = box.pids()
+    before = dropped(box, "dns", "proxy")
+    os.kill(pids["run"], signal.SIGSTOP)
+    os.kill(pids["portal"], signal.SIGKILL)
+    try:
+        wait(lambda: not alive(pids["portal"]))
+        for _ in range(5):
+            assert b"the real site" not in school.pupil.do(ask, "blocked.example")
+        wait(lambda: dropped(box, "dns", "proxy") >= before + 5, 60)
+    finally:
+        os.kill(pids["run"], signal.SIGCONT)
+    wait(lambda: box.pids().get("portal", pids["portal"]) != pids["portal"], 60)
+    wait(lambda: b"Perryfields" in school.pupil.do(portal, school.pupil.gateway6), 60)
+    after = dropped(box, "dns", "proxy")
+    school.pupil.do(ask, "blocked.example")
+    assert dropped(box, "dns", "proxy") == after
+
+
+def portal(gateway: str) -> bytes:
+    """Fetch the portal's first page, or nothing."""
+    with suppress(OSError):
+        return client.exchange(gateway, 80, request(f"[{gateway}]"))
+    return b""
+
+
+def workers(number: int) -> list[int]:
+    """Return the processes that are this worker of a part."""
+    mark = f"SCHOOLGATE_WORKER={number}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_one_of_two_workers_is_killed(school, box, leaks, wait):
+    """The other one's clients notice nothing, the dead one's are refused until it is back, and nobody passes."""
+    good = box.settings.read_text()
+    box.end()
+    try:
+        box.settings.write_text(good.replace("[proxy]\n", "[proxy]\nworkers = 2\n", 1))
+        box.start()
+        for number in (1, 2):
+            (before,) = workers(number)
+            os.kill(before, signal.SIGKILL)
+            for host in (school.pupil, school.guest, school.pupil, school.guest):
+                assert b"the real site" not in host.do(ask, "blocked.example")
+            wait(lambda number=number, before=before: workers(number) not in ([], [before]), 60)
+            for host in (school.pupil, school.guest, school.staff):
+                wait(partial(works, host), 60)
+            assert b"the real site" not in school.pupil.do(ask, "blocked.example")
+        assert shut(leaks)
+    finally:
+        box.end()
+        box.settings.write_text(good)
+        box.start()

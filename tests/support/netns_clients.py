@@ -208,15 +208,6 @@ def fetch(address: str, name: str, roots: str | None = None, path: str = "/", *f
         return drain(made)
 
 
-def patiently(name: str, address: str) -> bytes:
-    """Fetch a page as a browser does: what fails is tried again, a few times."""
-    for _ in range(4):
-        with contextlib.suppress(OSError):
-            if found := fetch(address, name):
-                return found
-    return b""
-
-
 def crowd(jobs: list[Callable[[], bytes]], threads: int) -> list[bytes | Exception]:
     """Do many things at once, each in a thread of this machine's; an exception is a result like any other."""
 
