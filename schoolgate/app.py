@@ -276,6 +276,7 @@ def build_portal(around: Surroundings) -> Server:
     )
     metrics.begin()
     service.log.attempted = metrics.attempt
+    service.alerting.acknowledged = metrics.acknowledged
     events = _event_receiver(around, service)
     centre = _centre(around, service, events)
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)

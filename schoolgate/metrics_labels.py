@@ -6,7 +6,7 @@ A label that is not here may not be used (a test looks). None is ever an address
 LABELS: dict[str, str] = {
     "area": "where the failure was: `dns`, `proxy`, `portal`, `policy` …",
     "category": "categories of the catalogue; `none` for a site that is in none",
-    "cause": "`client`: it had too many; `full`: there were too many; `late`: nothing came in time",
+    "cause": "`client`: it had too many; `pace`: it opened too many at once; `full`: there were too many; `late`: nothing came",
     "certificate": "`authority`: the school's own, on its devices; `intermediate`: what signs in its name",
     "component": "the part: `dns`, `proxy`, `portal`, `firewall`, `rpz`, `box`",
     "direction": "`sent` by the client, `received` by it",
@@ -24,6 +24,7 @@ LABELS: dict[str, str] = {
     "problem": "`name`: none such; `address`: refused by us; `connect`: no answer; `certificate`: not valid",
     "python": "a version",
     "rcode": "the answer's code (IANA): `NOERROR`, `NXDOMAIN`, `SERVFAIL` …",
+    "shown": "`outer`: a name that many sites hide behind; `own`: the site's, as browsers send it by themselves",
     "stage": "where on its way: `sender` or `receiver`",
     "reason": "the step of the order of judgement: `rule`, `exception`, `locked` …",
     "refusal": "`unsigned`, `bad_key`, `bad_signature`, `bad_time`, `malformed`, `no_such_zone`, `not_served`, `busy`",

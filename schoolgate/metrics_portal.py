@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schoolgate.metrics import kind_of
 from schoolgate.metrics_live import Live, LiveMetrics, Values, one
@@ -14,6 +14,15 @@ from schoolgate_policy.ports import Clock, PolicySource
 from schoolgate_policy.technique_table import table
 
 JOB_RESULTS = ("done", "failed")
+_ACKNOWLEDGED = (
+    300,
+    900,
+    3_600,
+    4 * 3_600,
+    8 * 3_600,
+    86_400,
+    3 * 86_400,
+)  # seconds: five minutes to three days
 _LOOK_BACK = 400  # days; who has waited for longer has waited for long
 
 
@@ -51,6 +60,12 @@ class PortalMetrics:
             "schoolgate_attempts",
             "Attempts to get round the filter: sightings of one device by one technique within a minute are one.",
             ["technique", "kind", "network"],
+            registry=registry,
+        )
+        self._seen_to = Histogram(
+            "schoolgate_alert_acknowledgement_seconds",
+            "How long alerts waited until somebody acknowledged them.",
+            buckets=_ACKNOWLEDGED,
             registry=registry,
         )
         LiveMetrics(registry, self._live())
@@ -92,6 +107,10 @@ class PortalMetrics:
         """Count one attempt, folded; a network of another school's policy counts as `other`."""
         known = network if network in self._source.engine.policy.networks else "other"
         self._attempts.labels(technique, kind_of(technique), known).inc()
+
+    def acknowledged(self, seconds: float) -> None:
+        """Note how long an alert waited until somebody saw to it."""
+        self._seen_to.observe(seconds)
 
     def begin(self) -> None:
         """Let the attempts of every network begin at 0, so that the first one is an increase."""

@@ -49,7 +49,7 @@ class ProxyMetrics:
             "schoolgate_proxy_ech_hellos",
             "Greetings with the extension of Encrypted ClientHello, by whether they show a known outer name or, "
             "as browsers do by themselves (GREASE), their own.",
-            ["network", "name"],
+            ["network", "shown"],
             registry=registry,
         )
         self._outlived = Gauge(

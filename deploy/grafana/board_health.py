@@ -59,21 +59,21 @@ HEALTH = Board(
             (
                 stat(
                     "Was everything as promised when it was last checked?",
-                    "The newest run of schoolgate probe; the portal's page of checks names what was not.",
-                    "1 - max(schoolgate_probe_failed)",
+                    "The newest run of schoolgate probe; the portal's page of checks names what was not. Empty where no check was ever made.",
+                    "1 - max(schoolgate_probe_failed and on (instance) schoolgate_probe_run_timestamp_seconds > 0)",
                     words=FINE,
                 ),
                 stat(
                     "When was the filter last checked?",
-                    "Each night; an alert fires after two days. Where it never was, since 1970.",
-                    "time() - max(schoolgate_probe_run_timestamp_seconds)",
+                    "Each night; an alert fires after two days. Empty where it never was.",
+                    "time() - max(schoolgate_probe_run_timestamp_seconds > 0)",
                     "s",
                     steps=((GREEN, None), (AMBER, 86400), (RED, 2 * 86400)),
                 ),
                 stat(
                     "When was each network last reached by a check?",
-                    "A network that a check cannot speak for is not checked, whatever the rest says.",
-                    "time() - max by (network) (schoolgate_probe_network_timestamp_seconds)",
+                    "A network that a check cannot speak for is not checked, whatever the rest says. Empty where none ever was.",
+                    "time() - max by (network) (schoolgate_probe_network_timestamp_seconds > 0)",
                     "s",
                     legend="{{network}}",
                     width=12,
@@ -183,10 +183,26 @@ HEALTH = Board(
                 ),
                 bars(
                     "Which connections are turned away?",
-                    "`client`: one had too many; `full`: there were too many; `late`: nothing came in time. Empty when all is well.",
+                    "`client`: one had too many; `pace`: one opened too many at once; `full`: there were too many; `late`: nothing came. Empty when all is well.",
                     Query(
                         "sum by (cause) (increase(schoolgate_proxy_connections_turned_away_total[$__rate_interval])) > 0",
                         "{{cause}}",
+                    ),
+                ),
+                lines(
+                    "Which connections are older than the bell?",
+                    "Open now, and open before the last edge of a schedule that concerned them: still allowed after it.",
+                    Query(
+                        "sum by (network) (schoolgate_proxy_connections_older_than_the_bell)", "{{network}}"
+                    ),
+                    decimals=0,
+                ),
+                bars(
+                    "How many greetings carry Encrypted ClientHello?",
+                    "`own`: with the site's name in the open, as browsers do by themselves; `outer`: the name is hidden.",
+                    Query(
+                        "sum by (shown) (increase(schoolgate_proxy_ech_hellos_total[$__rate_interval])) > 0",
+                        "{{shown}}",
                     ),
                 ),
                 bars(

@@ -89,7 +89,10 @@ class Desk:
     def join(
         self, connection: Connection, request: AccessRequest, actor: Actor, text: str, *, worrying: bool
     ) -> AccessRequest:
-        """Keep what somebody says who asks for the same; what the officer has seen so far stays decidable."""
+        """Keep what somebody says who asks for the same; what the officer has seen so far stays decidable.
+
+        The words are purged with the case, so the audit, which is kept for longer, does not repeat them.
+        """
         target, role = next_state(request.state, Action.JOIN, actor.roles, request.kind)
         now = self.office.now()
         step = Step(now, Action.JOIN, request.state, target, role, actor.account, actor.name, text)
@@ -105,7 +108,6 @@ class Desk:
             request.id,
             role=role,
             host=request.host,
-            note=text,
             safeguarding=worrying,
         )
         if worrying:

@@ -12,8 +12,13 @@ from schoolgate_exceptions.probe_record import ProbeRun, Result
 
 _RUN = ("run", "started_at", "ended_at", "who", "machine", "vantage", "policy", "outcome")
 _GROUP = ("network", "kind", "point")
-SUMS = (*_RUN, *_GROUP, *Result, "not_as_promised")
-CHECKS = (*_RUN, *_GROUP, "what", "result", "expected", "seen")
+# The Department for Education asks that a record of checks also says from what kind of device, and what was done about it:
+# the last is for people to fill in, where something was not as promised.
+_DONE = ("device_type", "action")
+SUMS = (*_RUN, *_GROUP, *Result, "not_as_promised", *_DONE)
+CHECKS = (*_RUN, *_GROUP, "what", "result", "expected", "seen", *_DONE)
+_DEVICES = {"box": "filter, by an address of the network", "inside": "device on the network"}
+_TO_FILL_IN, _NONE_NEEDED = "", "none needed"
 
 
 def sums_csv(runs: Iterable[ProbeRun]) -> str:
@@ -36,16 +41,29 @@ def _sums(run: ProbeRun) -> Iterator[tuple[str, ...]]:
     for group in run.groups:
         counts = tuple(str(group.count(result)) for result in Result)
         broken = "; ".join(one.what for one in group.others if one.result is Result.BROKEN)
-        yield (*_head(run), group.network, group.kind, group.point, *counts, broken)
+        yield (
+            *_head(run),
+            group.network,
+            group.kind,
+            group.point,
+            *counts,
+            broken,
+            *_done(run, broken=bool(broken)),
+        )
 
 
 def _checks(run: ProbeRun) -> Iterator[tuple[str, ...]]:
     for group in run.groups:
         head = (*_head(run), group.network, group.kind, group.point)
         for name in group.kept:
-            yield (*head, name, Result.KEPT, "", "")
+            yield (*head, name, Result.KEPT, "", "", *_done(run, broken=False))
         for one in group.others:
-            yield (*head, one.what, one.result, one.expected, one.seen)
+            broken = one.result is Result.BROKEN
+            yield (*head, one.what, one.result, one.expected, one.seen, *_done(run, broken=broken))
+
+
+def _done(run: ProbeRun, *, broken: bool) -> tuple[str, str]:
+    return _DEVICES.get(run.vantage, run.vantage), _TO_FILL_IN if broken else _NONE_NEEDED
 
 
 def _head(run: ProbeRun) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Every test that takes `school` runs on SQLite and on PostgreSQL."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import postgres
 import pytest
@@ -10,10 +12,21 @@ from aiosmtpd.controller import Controller
 from live_portal import LivePortal
 from postman import Postman
 from school import School
+from screenshots import sign_in
+from showcase import Showcase, open_showcase
 
 from schoolgate_exceptions.database import Database, sqlite_url
 from schoolgate_exceptions.outbox import MailHost
 from schoolgate_exceptions.roles import Actor, Role
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+_SIZES = {"telephone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 860}}
 
 
 @pytest.fixture(scope="session")
@@ -110,3 +123,45 @@ def posting(tmp_path, url, port):
     )
     yield school
     school.service.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Showcase]:
+    """A school in the middle of a week."""
+    shown = open_showcase(tmp_path_factory.mktemp("school"))
+    yield shown
+    shown.portal.stop()
+    shown.school.service.close()
+
+
+@pytest.fixture
+def opened(chromium: Any, show: Showcase) -> Iterator[Any]:
+    """Opens a page of the portal in a fresh context, which is closed afterwards."""
+    contexts = []
+
+    def make(size: str = "desk", who: str = "", **options: Any) -> Any:
+        context = chromium.new_context(**{"viewport": _SIZES[size], **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        if who:
+            sign_in(page, show.portal, who)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()

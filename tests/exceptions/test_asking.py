@@ -253,6 +253,7 @@ def test_reports_and_blocks_use_the_same_form(school, officer):
         school.service.reviewing.settle(officer, report.request.id, "thanks")
 
 
+@pytest.mark.timeout(900)
 def test_one_device_10000_times(school, officer):
     """Ten thousand wishes of one device: five requests, then a friendly no; the audit gets one row for it."""
     actor = school.service.asking.asker(PUPIL)
@@ -277,6 +278,7 @@ def test_one_device_10000_times(school, officer):
     assert actions.count("request.limited") == 1
 
 
+@pytest.mark.timeout(900)
 def test_many_devices_at_once(school, officer):
     """A thousand devices that want the same are one request with a thousand askers; none waits for an error."""
     count = 1_000

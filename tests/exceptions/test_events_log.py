@@ -239,8 +239,11 @@ def test_an_alert_nobody_sees_goes_on(school: School) -> None:
     log(school, *(sighting(one, OTHER_PUPIL, after=n) for n, one in enumerate(SCORED[:8])))
     dsl = school.person("dsl@school.example", Role.DSL)
     first = school.service.alerting.listed(dsl)[-1]
+    waited: list[float] = []
+    school.service.alerting.acknowledged = waited.append
     done = school.service.alerting.acknowledge(dsl, first.number, "spoken with the class teacher")
     assert (done.acknowledged_by, done.note) == (dsl.account, "spoken with the class teacher")
+    assert waited == [0.0]
     assert school.service.alerting.escalate_due() == 0
     school.clock.forward(hours=4, minutes=1)
     assert school.service.alerting.escalate_due() == 1

@@ -2,70 +2,18 @@
 
 import io
 import re
-import shutil
 import unicodedata
-from collections.abc import Iterator
 from typing import Any
 
 import axe
 import pypdf
 import pytest
 import screenshots
-from screenshots import sign_in
-from showcase import HEADTEACHER, LOOPBACK, OFFICER, Showcase, open_showcase
+from showcase import HEADTEACHER, LOOPBACK, OFFICER, Showcase
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser"), pytest.mark.timeout(300)]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-sync",
-]
-SIZES = {"telephone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 860}}
+SIZES = ("telephone", "desk")
 MAIN = ("front", "ask-1-for", "ask-3-reason", "sent", "standing-waiting", "report", "sign-in", "approve")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Showcase]:
-    """A school in the middle of a week."""
-    shown = open_showcase(tmp_path_factory.mktemp("school"))
-    yield shown
-    shown.portal.stop()
-    shown.school.service.close()
-
-
-@pytest.fixture
-def opened(chromium: Any, show: Showcase) -> Iterator[Any]:
-    """Opens a page of the portal in a fresh context, which is closed afterwards."""
-    contexts = []
-
-    def make(size: str = "desk", who: str = "", **options: Any) -> Any:
-        context = chromium.new_context(**{"viewport": SIZES[size], **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        if who:
-            sign_in(page, show.portal, who)
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -109,8 +57,6 @@ def all_pages(show: Showcase) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("size", SIZES)
 def test_no_accessibility_violation(show: Showcase, opened: Any, size: str, scheme: str) -> None:
     """The checker finds nothing against WCAG 2.2 AA on any page, in light and dark."""
-    if not axe.source()[0]:
-        pytest.skip(axe.source()[1])
     pages = {who: opened(size, who, color_scheme=scheme) for who in ("", OFFICER)}
     found = []
     for who, name, path in all_pages(show):
@@ -121,8 +67,6 @@ def test_no_accessibility_violation(show: Showcase, opened: Any, size: str, sche
 
 def test_no_violation_for_other_roles_and_after_buttons(show: Showcase, opened: Any) -> None:
     """Nor on what other roles see, on the page of a device, on forms that came back, and on pages of what failed."""
-    if not axe.source()[0]:
-        pytest.skip(axe.source()[1])
     pages: dict[str, Any] = {}
     found, statuses = [], {}
     walks = [

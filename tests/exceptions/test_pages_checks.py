@@ -87,6 +87,8 @@ def test_the_history_is_taken_along(live: LivePortal) -> None:
     ]  # fmt: skip
     assert {row["who"] for row in one} == {"'=cmd()"}
     assert one[-1]["seen"] == "'=203.0.113.7"
+    assert [row["action"] for row in one] == ["none needed", "none needed", "none needed", ""]
+    assert {row["device_type"] for row in [*sums, *one]} == {"filter, by an address of the network"}
     (read,) = person.get("/checks/export?format=json").json()
     assert (read["id"], read["outcome"], read["reached"]) == (run.id, "failed", ["pupils"])
     assert person.get(f"/checks/{run.id}/export?format=json").json() == [read]

@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 import screenshots
 from school import PASSWORD
-from showcase import OFFICER, Showcase, open_showcase
+from showcase import OFFICER, Showcase
 
 TEMPLATES = files("schoolgate_exceptions") / "templates"
 # Not yet moved into the text files: what technicians and governors read, in English only.
@@ -101,15 +101,6 @@ class Headings(HTMLParser):
         """Keep the words."""
         if self._in and data.strip():
             self.found.append(data.strip())
-
-
-@pytest.fixture(scope="module")
-def show(tmp_path_factory):
-    """A school in the middle of a week."""
-    shown = open_showcase(tmp_path_factory.mktemp("school"))
-    yield shown
-    shown.portal.stop()
-    shown.school.service.close()
 
 
 def test_every_page_in_welsh(show: Showcase):

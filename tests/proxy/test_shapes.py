@@ -81,8 +81,8 @@ def proxy(
 
 
 @pytest.fixture(scope="module")
-def browsers(origin: tuple[ShapeOrigin, Path], proxy: tuple[int, Any]) -> Iterator[tuple[Any, Any]]:
-    """A browser that goes directly, and one that goes through Schoolgate."""
+def browsers(origin: tuple[ShapeOrigin, Path], proxy: tuple[int, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """A browser that goes directly, one that goes through Schoolgate, and what starts more of them."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("Chromium is not installed")
@@ -95,7 +95,7 @@ def browsers(origin: tuple[ShapeOrigin, Path], proxy: tuple[int, Any]) -> Iterat
         through = playwright.chromium.launch(
             executable_path=path, args=FLAGS, proxy={"server": f"http://127.0.0.1:{proxy[0]}"}
         )
-        yield direct.new_context(), through.new_context()
+        yield direct.new_context(), through.new_context(), playwright
         direct.close()
         through.close()
 
@@ -143,14 +143,14 @@ def load(context: Any, shape: Shape) -> Loaded:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_shape_loads_as_it_does_directly(
-    shape: Shape, browsers: tuple[Any, Any], proxy: tuple[int, Any]
+    shape: Shape, browsers: tuple[Any, Any, Any], proxy: tuple[int, Any]
 ) -> None:
     """The page ends with the same result, statuses and console messages as without Schoolgate."""
     if any("file" in file and not Path(file["file"]).is_file() for file in shape.files.values()):
         pytest.skip("a file of the shape is not installed")
     _, notes = proxy
     notes.clear()
-    direct, through = (load(context, shape) for context in browsers)
+    direct, through = (load(context, shape) for context in browsers[:2])
     assert direct.title == f"done {shape.result}".strip(), direct
     assert through == direct
     assert not notes.faults
@@ -169,13 +169,13 @@ def _store(folder: Path, *authorities: Path) -> None:
 
 
 def test_a_browser_that_trusts_the_school_needs_no_leave(
-    origin: tuple[ShapeOrigin, Path], proxy: tuple[int, Any], tmp_path: Path
+    origin: tuple[ShapeOrigin, Path], proxy: tuple[int, Any], browsers: tuple[Any, Any, Any], tmp_path: Path
 ) -> None:
     """With the authority in its store as on a school's device, pages load with nothing overlooked; without it, none."""
     chromium = shutil.which("chromium")
     if chromium is None or shutil.which("certutil") is None:
         pytest.skip("Chromium or certutil (libnss3-tools) is not installed")
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import Error
 
     port, notes = proxy
     opened = "inspection: all" in (notes.ca.parent / "policy.yaml").read_text()
@@ -183,23 +183,22 @@ def test_a_browser_that_trusts_the_school_needs_no_leave(
     _store(tmp_path / "home")
     strict = [flag for flag in FLAGS if flag != "--ignore-certificate-errors"]
     server: Any = {"server": f"http://127.0.0.1:{port}"}
-    with sync_playwright() as playwright:
-        for home in ("school", "home"):
-            browser = playwright.chromium.launch(
-                executable_path=chromium,
-                args=strict,
-                proxy=server,
-                env={**os.environ, "HOME": str(tmp_path / home)},
-            )
-            context = browser.new_context()
-            if home == "home":
-                with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
-                    context.new_page().goto(SHAPES[0].url)
-            else:
-                for shape in SHAPES[:5]:
-                    loaded = load(context, shape)
-                    assert loaded.title == f"done {shape.result}".strip(), loaded
-            browser.close()
+    for home in ("school", "home"):
+        browser = browsers[2].chromium.launch(
+            executable_path=chromium,
+            args=strict,
+            proxy=server,
+            env={**os.environ, "HOME": str(tmp_path / home)},
+        )
+        context = browser.new_context()
+        if home == "home":
+            with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
+                context.new_page().goto(SHAPES[0].url)
+        else:
+            for shape in SHAPES[:5]:
+                loaded = load(context, shape)
+                assert loaded.title == f"done {shape.result}".strip(), loaded
+        browser.close()
 
 
 def test_there_are_thirty_shapes() -> None:

@@ -173,7 +173,7 @@ BY_PROXY = [
     Way("doh", inside(request(OK, f"/x?dns={_QUESTION}"))),
     Way("dot", inside(b"x", alpn=("dot",))),
     Way("non_http_tls", inside(b"\x00\x01tunnel\n\x02\x03")),
-    Way("non_http", tunnel(b"SSH-2.0-OpenSSH_9.6\r\n")),
+    Way("non_http", tunnel(b"\x00\x0e\x38aaaaaaaa\0\0\0\0\0")),
     Way("web_proxy", inside(request(OK, "/browse?u=https%253A%252F%252Fwww.facebook.com%252F"))),
 ]
 

@@ -18,6 +18,7 @@ WORDS = {"$__range": "2m", "$__rate_interval": "20s", "$__interval": "5s", "$net
 _WIDE, _HIGH, _LEFT = 560, 170, 64
 _COLOURS = ("#1b4f72", "#b9770e", "#1e8449", "#a93226", "#6c3483", "#117a65", "#7b7d7d", "#d35400")
 _MOST = 12
+_TIMES = ((86_400, "days"), (3_600, "h"), (60, "min"))
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body{{font:14px/1.4 system-ui,sans-serif;margin:20px;background:#f4f5f6;color:#1c2833}}
 main{{display:grid;grid-template-columns:repeat(2,1fr);gap:14px}}
@@ -47,6 +48,7 @@ class Drawn:
     title: str
     unit: str
     series: tuple[Series, ...]
+    words: dict[str, str]  # what stands for a value
 
 
 def meant(expr: str) -> str:
@@ -73,8 +75,14 @@ def read(ask: Ask, board: str, panel: dict[str, Any]) -> Drawn:
             values = row["values"] if lasting else [row["value"]]
             points = tuple((float(at), float(value)) for at, value in values)
             found.append(Series(legend(target, row["metric"]), points))
-    unit = panel["fieldConfig"]["defaults"].get("unit", "")
-    return Drawn(board, panel["title"], unit, tuple(found))
+    defaults = panel["fieldConfig"]["defaults"]
+    words = {
+        value: said["text"]
+        for one in defaults.get("mappings", ())
+        if one["type"] == "value"
+        for value, said in one["options"].items()
+    }
+    return Drawn(board, panel["title"], defaults.get("unit", ""), tuple(found), words)
 
 
 def write(ask: Ask, folder: Path) -> list[Drawn]:
@@ -108,9 +116,9 @@ def _body(kind: str, one: Drawn) -> str:
     if kind in {"timeseries", "state-timeline"}:
         return _lines(one)
     if kind == "stat" and len(one.series) == 1:
-        return f"<b>{_number(one.series[0].points[-1][1])}</b>"
+        return f"<b>{_said(one, one.series[0].points[-1][1])}</b>"
     rows = "".join(
-        f"<tr><td>{escape(each.legend)}</td><td>{_number(each.points[-1][1])}</td></tr>"
+        f"<tr><td>{escape(each.legend)}</td><td>{_said(one, each.points[-1][1])}</td></tr>"
         for each in one.series[:_MOST]
     )
     return f"<table>{rows}</table>"
@@ -137,11 +145,25 @@ def _lines(one: Drawn) -> str:
             f'<circle cx="{x}" cy="{y}" r="1.6" fill="{colour}"/>' for x, y in (p.split(",") for p in path)
         )
         said += f'<li><i style="background:{colour}"></i>{escape(each.legend)}</li>'
-    axis = f'<text x="2" y="18">{_number(high)}</text><text x="2" y="{_HIGH - 10}">{_number(low)}</text>'
+    axis = (
+        f'<text x="2" y="18">{_said(one, high)}</text><text x="2" y="{_HIGH - 10}">{_said(one, low)}</text>'
+    )
     frame = f'<path d="M{_LEFT} 8V{_HIGH - 14}H{_WIDE}" fill="none" stroke="#aab"/>'
     more = f"<li>and {len(one.series) - _MOST} more</li>" if len(one.series) > _MOST else ""
     picture = f'<svg viewBox="0 0 {_WIDE} {_HIGH}" width="100%" role="img" font-size="12">{frame}{axis}{drawn}</svg>'
     return f"{picture}<ul>{said}{more}</ul>"
+
+
+def _said(one: Drawn, value: float) -> str:
+    """Write a value as the panel says it: by its words, or with its unit."""
+    if (word := one.words.get(f"{value:g}")) is not None:
+        return word
+    if one.unit == "percentunit":
+        return f"{100 * value:.3g} %"
+    if one.unit == "s" and abs(value) >= 60:
+        size, name = next((size, name) for size, name in _TIMES if abs(value) >= size)
+        return f"{value / size:.3g} {name}"
+    return _number(value) + (" s" if one.unit == "s" else "")
 
 
 def _number(value: float) -> str:

@@ -205,7 +205,7 @@ TRIES = [
     Try("IPv4 in IP", "ip_tunnel", raw(4)),
     Try("Teredo", "ip_tunnel", udp(3544), V4),
     Try("SSH", "ssh", tcp(22)),
-    Try("SSH on the web's port", "non_http", plain(b"SSH-2.0-OpenSSH_9.6\r\n", 443)),
+    Try("SSH on the web's port", "ssh", plain(b"SSH-2.0-OpenSSH_9.6\r\n", 443)),
     Try("a proxy of the internet", "proxy_port", tcp(3128)),
     Try("SOCKS", "proxy_port", tcp(1080)),
     Try("STUN", "stun", udp(3478)),

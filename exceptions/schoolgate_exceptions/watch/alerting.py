@@ -6,6 +6,7 @@ device. Of blocked visits to what is on a locked list, or to a subject that the 
 safeguarding lead is told, once a day for a device, in words that accuse nobody. No device of staff comes under supervision by its score: that is for a person to decide.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -73,6 +74,7 @@ class Alerting:
         self._desk = desk
         self._office = desk.office
         self._sanctioning = sanctioning
+        self.acknowledged: Callable[[float], None] = lambda _seconds: None
 
     def raised(self, connection: Connection, reached: Reached, network: str) -> None:
         """Write an alert and its letters, in the transaction of the events that caused it."""
@@ -172,6 +174,7 @@ class Alerting:
                 self._office.audit.add(
                     connection, now, actor, "alert.acknowledged", str(number), role=role, note=said
                 )
+                self.acknowledged((now - found.at).total_seconds())
             return self.get(connection, number)
 
     def escalate_due(self) -> int:

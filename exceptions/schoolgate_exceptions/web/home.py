@@ -5,7 +5,7 @@ from datetime import timedelta
 from schoolgate_exceptions.papers.desk import READS_EVIDENCE
 from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
 from schoolgate_exceptions.ports import Page
-from schoolgate_exceptions.queue import READERS
+from schoolgate_exceptions.queue import KEEPERS, READERS
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.watch.devices import SEES_PUPILS
 from schoolgate_exceptions.web.desk import Counter
@@ -34,6 +34,7 @@ MORE: tuple[tuple[str, tuple[Role, ...]], ...] = (  # what they are called and a
     ("/sanctions/pause", (Role.TEACHER, Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)),
     ("/sanctions", (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL)),
     ("/states", (Role.OFFICER, Role.HEAD, Role.DEPUTY)),
+    ("/holds", KEEPERS),
     ("/boxes", (*_KEEPERS, Role.GOVERNOR)),
     ("/people", (*_KEEPERS, Role.GOVERNOR)),
     ("/audit", _AUDITORS),
