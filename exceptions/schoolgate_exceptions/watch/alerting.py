@@ -174,7 +174,7 @@ class Alerting:
                 self._office.audit.add(
                     connection, now, actor, "alert.acknowledged", str(number), role=role, note=said
                 )
-                self.acknowledged((now - found.at).total_seconds())
+                self.acknowledged(max(0.0, (now - found.at).total_seconds()))  # a part's clock may be ahead
             return self.get(connection, number)
 
     def escalate_due(self) -> int:
