@@ -139,7 +139,7 @@ def test_letters(live, officer):
     post(tries=3, problem="Connection refused")
     assert "did not take: 2 (Connection refused)" in officer.get("/home").text
     post(given_up_at=live.school.clock.at)
-    assert "given up within a week: 2" in officer.get("/home").text
+    assert "could not be sent for a month: 3" in officer.get("/home").text
 
 
 def test_jobs(live, officer, monkeypatch):
