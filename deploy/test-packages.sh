@@ -10,7 +10,7 @@ curl curl pages fetched with curl
 named bind9 zones taken by BIND
 unbound unbound zones taken by Unbound
 chromium chromium pages looked at in a browser
-certutil libnss3-tools browsers that trust the school's certificate
+certutil libnss3-tools browsers with a certificate of ours
 nft nftables firewall in network namespaces
 ip iproute2 network namespaces
 sysctl procps the school in network namespaces

@@ -59,6 +59,20 @@ REQUESTS = Board(
                     unit="s",
                     steps=((GREEN, None), (RED, 86400)),
                 ),
+                lines(
+                    "How long did alerts wait to be acknowledged?",
+                    "Of those acknowledged in the last seven days: half were faster than the lower line, nine in ten than the upper one. Empty where none was.",
+                    *(
+                        Query(
+                            f"histogram_quantile({share}, "
+                            "sum by (le) (increase(schoolgate_alert_acknowledgement_seconds_bucket[7d])) > 0)",
+                            words,
+                        )
+                        for share, words in ((0.5, "half"), (0.9, "nine in ten"))
+                    ),
+                    unit="s",
+                    width=24,
+                ),
                 states(
                     "Was the school open?",
                     "By the calendar of policy.yaml; on other days nobody is expected to answer.",

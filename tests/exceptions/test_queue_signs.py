@@ -12,6 +12,7 @@ from schoolgate_exceptions.errors import TooMany
 from schoolgate_exceptions.granting import Concern, objections
 from schoolgate_exceptions.kinds import Kind, Purpose
 from schoolgate_exceptions.model import Ask, Grant
+from schoolgate_exceptions.office import Limits
 from schoolgate_exceptions.queue import Age, Filter, age_of
 from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.tables import outbox
@@ -202,7 +203,7 @@ def test_a_morning_in_the_night_the_clocks_change(school, officer, head):
 @pytest.mark.timeout(900)
 def test_ten_thousand_devices_with_a_wish_each(tmp_path, sqlite_only):
     """Many devices for many hosts: the queue fills to its limit, one audit row says so, and a report still comes through."""
-    school = School(tmp_path, sqlite_only)
+    school = School(tmp_path, sqlite_only, limits=Limits(open_in_all=600))
     officer = school.person("officer@school.example", Role.OFFICER)
     turned_away, asking = 0, school.service.asking
     for number in range(10_000):
