@@ -60,7 +60,13 @@ def home(counter: Counter, visit: Visit) -> Page:
         soon=soon,
         waiting=sum(overview.waiting.values()),
         reads=visit.has(*READERS),
+        may_read=lambda path: visit.has(*_readers(path)) if _readers(path) else True,
     )
+
+
+def _readers(path: str) -> tuple[Role, ...]:
+    """Return who may read what a trouble leads to; nobody named: everybody who is signed in."""
+    return {"checks": READS_CHECKS, "queue": READERS}.get(path.split("/")[1], ())
 
 
 def more(counter: Counter, visit: Visit) -> Page:
