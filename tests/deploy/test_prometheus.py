@@ -25,7 +25,7 @@ amtool = pytest.mark.skipif(
 
 def run(*words) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(word) for word in words], capture_output=True, text=True, timeout=110, check=False
+        [str(word) for word in words], capture_output=True, text=True, timeout=280, check=False
     )
 
 
