@@ -191,7 +191,7 @@ HEALTH = Board(
                 ),
                 lines(
                     "Which connections are older than the bell?",
-                    "Open now, and open before the last edge of a schedule that concerned them: still allowed after it.",
+                    "Open now, and open before the last edge of a schedule that concerned them: still allowed after it. Empty where none is.",
                     Query(
                         "sum by (network) (schoolgate_proxy_connections_older_than_the_bell)", "{{network}}"
                     ),
@@ -199,7 +199,7 @@ HEALTH = Board(
                 ),
                 bars(
                     "How many greetings carry Encrypted ClientHello?",
-                    "`own`: with the site's name in the open, as browsers do by themselves; `outer`: the name is hidden.",
+                    "`own`: with the site's name in the open, as browsers do by themselves; `outer`: the name is hidden. Empty where none came.",
                     Query(
                         "sum by (shown) (increase(schoolgate_proxy_ech_hellos_total[$__rate_interval])) > 0",
                         "{{shown}}",
