@@ -132,6 +132,7 @@ def test_every_page_of_the_map_is_looked_at(show: Showcase):
     paths = [
         path for pages in (screenshots.public_pages, screenshots.office_pages) for _, path in pages(show)
     ]
+    paths += [path for _, _, path in screenshots.role_pages(show)]
     opened = {route.path for path in paths for route in ROUTES if route.match(urlsplit(path).path)}
     machines = {"/sign-in/with/{provider}", "/sign-in/back/{provider}"}  # these only send somebody on
     # While signing in, by each browser test; files.

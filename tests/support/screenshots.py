@@ -134,6 +134,7 @@ def role_pages(show: Showcase) -> Iterator[tuple[str, str, str]]:
     yield LEAD, "home-dsl", "/home"
     yield LEAD, "case-dsl", f"/queue/{requests['instagram.com'].id}"
     yield LEAD, "attempts-dsl", "/attempts"
+    yield LEAD, "holds", "/holds"
     yield GOVERNOR, "home-governor", "/home"
     yield GOVERNOR, "more-governor", "/more"
 
