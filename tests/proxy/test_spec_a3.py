@@ -169,7 +169,7 @@ def test_a3_8_whoever_opens_connections_without_end_is_turned_away(
 ) -> None:
     """More than so many connections in five seconds are closed and counted; others are served, and later so is he."""
     gate, why = internet.server._gate, []
-    monkeypatch.setattr(gate, "_pace", Pace(150))
+    monkeypatch.setattr(gate, "_pace", Pace(30))  # so few that a busy machine is fast enough
     monkeypatch.setattr(gate.counters, "connection_turned_away", why.append)
     greedy = "127.0.20.68"
     with ExitStack() as stack:
@@ -179,7 +179,7 @@ def test_a3_8_whoever_opens_connections_without_end_is_turned_away(
         while why.count("pace") < 100 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert internet.get(OK, "/", GUEST).startswith(b"HTTP/1.1 200 ")
-    assert 100 <= why.count("pace") <= 250
+    assert 100 <= why.count("pace") <= 370
     pace = Pace(2)
     assert [pace.too_fast("a", now) for now in (10, 11, 12, 15.5)] == [False, False, True, False]
     assert not pace.too_fast("b", 12)
