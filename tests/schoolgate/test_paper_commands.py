@@ -123,7 +123,7 @@ def test_limits_and_annex(command: Command) -> None:
     assert "Mobile data:" in limits
     assert "No list of illegal content has been supplied" in limits
     annex = " ".join(run(command, "annex").split())
-    assert "Kept: 30 days." in annex
+    assert "Kept: 30 days; longer where the device is held for a case." in annex
     assert "Name servers (" in annex
     assert len(json.loads(run(command, "annex", "--json"))["tables"]) > 20
 

@@ -35,7 +35,7 @@ def test_a_failure_is_told_in_full(folder):
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "FAILED mine.yaml:4: pupils, facebook.com, in a lesson: verdict allow is expected, block comes out",
-        "    decided by rules[0] (policy.yaml:101): blocks twitter, facebook, instagram",
+        "    decided by rules[0] (policy.yaml:102): blocks twitter, facebook, instagram",
         "    expected because we thought so",
         "1 failed, 1 passed, in 1 expectation file",
     ]

@@ -159,8 +159,8 @@ def test_the_firewall_leads_port_443_to_it(tmp_path):
         [proxy]
         transparent = {{staff = 8410, pupils = 8420, guests = 8430}}
         [portal]
-        listen = "0.0.0.0:8000"
-        listen_tls = "0.0.0.0:8443"
+        listen = "[::]:8000"
+        listen_tls = "[::]:8443"
         url = "https://{HOST}"
         [interfaces]
         staff = "vlan10"
