@@ -125,9 +125,9 @@ def posting(tmp_path, url, port):
     school.service.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright."""
+    """Debian's Chromium, driven by Playwright, whose loop must not outlive the module: others have theirs."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("Chromium is not installed")

@@ -60,7 +60,7 @@ def test_report_and_block(show: Showcase, opened: Any, size: str) -> None:
 def test_official_use(show: Showcase, opened: Any, size: str) -> None:
     """A teacher asks for official use: what is missing is said, then it is sent and found again."""
     page = opened(size, TEACHER)
-    page.get_by_role("link", name="More").click()
+    page.get_by_role("link", name="More", exact=True).click()
     page.get_by_role("link", name="Ask for official use").click()
     page.get_by_role("button", name="Send").click()
     assert page.get_by_role("alert").is_visible()
