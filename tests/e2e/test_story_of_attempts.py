@@ -1,7 +1,6 @@
 """A pupil tries forty ways round the filter: each is stopped and seen everywhere by its name; an honest hour is not."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -47,7 +46,7 @@ CLEAN = ROOT / "tests/data/clean"
 HONEST = "10.20.0.88"  # a laptop that nobody touches
 LAST = "wireguard"  # what is tried when a limit is set
 BUT_LAST = frozenset(one.technique for one in TRIES) - {LAST}
-PATIENCE = 200 if os.getloadavg()[0] > 4 else 40
+PATIENCE = 200  # attempts within a minute fold into one: some waits are for the next
 
 
 def chosen(techniques: frozenset[str] | set[str]) -> list[Try]:
@@ -336,7 +335,7 @@ def test_an_honest_hour_shows_nothing(story: Story) -> None:
         asked = 'sum(schoolgate_circumvention_attempts_total{network="pupils",kind="attempt"})'
         return float(story.ask(asked)[0]["value"][1]), story.rows("SELECT number, points FROM alerts")
 
-    time.sleep(6)  # what was tried before has been collected
+    time.sleep(62)  # what was tried before has been collected, and nothing folds into it any more
     before = score()
     began = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     asked = [
