@@ -9,6 +9,7 @@ import httpx
 import pytest
 from cryptography import x509
 from live_portal import LivePortal
+from playwright.sync_api import expect
 from school import School
 
 from schoolgate_exceptions.certificate_files import fingerprint
@@ -86,5 +87,5 @@ def test_a_device_that_does_not_trust_it_is_told(portal: LivePortal) -> None:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_context(java_script_enabled=False).new_page()
         page.goto(f"{portal.url}/certificate")
-        assert page.get_by_text("Not yet: this device does not trust the certificate.").is_visible()
+        expect(page.get_by_text("Not yet: this device does not trust the certificate.")).to_be_visible()
         browser.close()

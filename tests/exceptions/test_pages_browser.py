@@ -9,6 +9,7 @@ import axe
 import pypdf
 import pytest
 import screenshots
+from playwright.sync_api import expect
 from showcase import HEADTEACHER, LOOPBACK, OFFICER, Showcase
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser"), pytest.mark.timeout(300)]
@@ -37,7 +38,7 @@ def test_from_the_block_page_to_an_open_page(show: Showcase, opened: Any, size: 
     assert "gets a letter" in officer.get_by_role("status").inner_text()
     head = opened("telephone", HEADTEACHER, java_script_enabled=scripts)
     head.goto(officer.url.partition("?")[0])
-    assert head.get_by_text("A gallery. Fine for a week.").first.is_visible()
+    expect(head.get_by_text("A gallery. Fine for a week.").first).to_be_visible()
     head.get_by_role("button", name="Approve", exact=True).click()
     assert "opens within two seconds" in head.get_by_role("status").inner_text()
     assert show.school.is_open(host)
@@ -251,8 +252,8 @@ def test_on_paper(show: Showcase, opened: Any) -> None:
     page = opened("desk", OFFICER)
     page.goto(show.portal.url + dict(screenshots.office_pages(show))["case"])
     page.emulate_media(media="print")
-    assert not page.locator(".nav").is_visible()
-    assert page.get_by_text("What was asked").is_visible()
+    expect(page.locator(".nav")).not_to_be_visible()
+    expect(page.get_by_text("What was asked")).to_be_visible()
 
 
 def test_the_report_is_printed_on_a4(show: Showcase, opened: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from live_portal import LivePortal
+from playwright.sync_api import expect
 from school import PASSWORD, School
 from showcase import HEADTEACHER, LEAD, LOOPBACK, OFFICER, TEACHER, Showcase
 
@@ -63,7 +64,7 @@ def test_official_use(show: Showcase, opened: Any, size: str) -> None:
     page.get_by_role("link", name="More", exact=True).click()
     page.get_by_role("link", name="Ask for official use").click()
     page.get_by_role("button", name="Send").click()
-    assert page.get_by_role("alert").is_visible()
+    expect(page.get_by_role("alert")).to_be_visible()
     for label in ("In a few words", "Objectives", "Intended outcomes", "Risk assessment"):
         page.get_by_label(label).fill("Parents hear of school news")
     page.get_by_label("Site or page").fill(f"instagram.com/{size}")
@@ -71,9 +72,9 @@ def test_official_use(show: Showcase, opened: Any, size: str) -> None:
     page.get_by_label("Parents have been told").check()
     page.get_by_label("Consent is held").check()
     page.get_by_role("button", name="Send").click()
-    assert page.locator(".code").is_visible()
+    expect(page.locator(".code")).to_be_visible()
     page.goto(f"{show.portal.url}/my-requests")
-    assert page.get_by_role("link", name="instagram.com").first.is_visible()
+    expect(page.get_by_role("link", name="instagram.com").first).to_be_visible()
 
 
 def test_a_question_and_its_answer(show: Showcase, opened: Any, size: str) -> None:
@@ -203,7 +204,7 @@ def test_register_and_sanctions(show: Showcase, opened: Any, size: str) -> None:
     page.locator("#administrator").fill("Sam Okafor")
     page.locator("#opened").fill("2026-11-02")
     page.get_by_role("button", name="Enter it").click()
-    assert page.get_by_text(f"@school-{size}").is_visible()
+    expect(page.get_by_text(f"@school-{size}")).to_be_visible()
     page.goto(f"{show.portal.url}/sanctions")
     address = "10.20.4.31" if size == "desk" else "10.20.4.32"
     page.get_by_label("Address of the device").fill(address)
@@ -229,7 +230,7 @@ def test_people(show: Showcase, opened: Any, size: str) -> None:
     nia.goto(show.portal.url + link[0])
     nia.get_by_label("Choose a password").fill("short")
     nia.get_by_role("button", name="Save and sign in").click()
-    assert nia.get_by_role("alert").is_visible()
+    expect(nia.get_by_role("alert")).to_be_visible()
     nia.get_by_label("Choose a password").fill("seven quiet otters")
     nia.get_by_role("button", name="Save and sign in").click()
     nia.get_by_role("link", name="Lessons").click()
@@ -261,7 +262,7 @@ def test_the_first_account(empty: LivePortal, opened: Any, size: str, show: Show
     key = base64.b32decode(re.sub(r"\s", "", page.locator("details code").inner_text()))
     page.locator("#code").fill("000000")
     page.get_by_role("button", name="Check and keep").click()
-    assert page.get_by_role("alert").is_visible()
+    expect(page.get_by_role("alert")).to_be_visible()
     page.locator("#code").fill(totp.code_at(key, totp.step_of(empty.school.clock.at)))
     page.get_by_role("button", name="Check and keep").click()
     page.goto(f"{empty.url}/queue")
