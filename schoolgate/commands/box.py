@@ -13,10 +13,11 @@ from schoolgate.commands.options import (
     read_settings,
     refuse,
 )
-from schoolgate.commands.queue_access import opened
+from schoolgate.commands.queue_access import on_queue, opened
 
 if TYPE_CHECKING:
     from schoolgate.settings import Settings
+    from schoolgate_exceptions.service import Service
 
 app = typer.Typer(help="Boxes of many schools under one centre.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(help="What the box is called, such as northfield.", metavar="NAME")]
@@ -58,19 +59,13 @@ def _url(settings: "Settings") -> str:
 
 
 @app.command(name="list")
-def list_boxes(
-    policy: PolicyFile = DEFAULT_POLICY,
-    state: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+@on_queue
+def list_boxes(service: "Service", *, as_json: AsJson = False) -> None:
     """On the centre: list the boxes, when each was last seen, and how it is."""
     from schoolgate.commands import as_json as json_out
     from schoolgate.part import utc_now
 
-    with opened(policy, state, settings) as service:
-        found = service.boxes.listed()
+    found = service.boxes.listed()
     now = utc_now()
     if as_json:
         json_out.echo([{**json_out.plain(one), "state": one.state(now)} for one in found])
@@ -82,18 +77,16 @@ def list_boxes(
 
 
 @app.command()
-def revoke(
-    name: Name, policy: PolicyFile = DEFAULT_POLICY, state: StateFolder = None, settings: SettingsFile = None
-) -> None:
+@on_queue
+def revoke(service: "Service", name: Name) -> None:
     """On the centre: let a box have nothing more. It goes on filtering by what it has."""
     from schoolgate_exceptions.errors import NotFound
     from schoolgate_exceptions.roles import SYSTEM
 
-    with opened(policy, state, settings) as service:
-        try:
-            service.boxes.revoke(SYSTEM, name)
-        except NotFound as error:
-            refuse([f"{name}: {error}"])
+    try:
+        service.boxes.revoke(SYSTEM, name)
+    except NotFound as error:
+        refuse([f"{name}: {error}"])
     typer.echo(f"{name} gets nothing more from this centre")
 
 

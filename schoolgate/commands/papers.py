@@ -3,19 +3,24 @@
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schoolgate.commands.options import DEFAULT_POLICY, AsJson, PolicyFile, SettingsFile, StateFolder, refuse
-from schoolgate.commands.queue_access import opened
+from schoolgate.commands.options import AsJson, refuse
+from schoolgate.commands.queue_access import on_queue
+
+if TYPE_CHECKING:
+    from schoolgate_exceptions.service import Service
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write it there.", metavar="FILE")]
 Form = Annotated[str, typer.Option("--format", help="html, pdf, json or text.", metavar="FORM")]
 _FORMATS = ["%Y-%m-%d"]
 
 
+@on_queue
 def report(
+    service: "Service",
     first: Annotated[
         datetime | None,
         typer.Option(
@@ -36,9 +41,6 @@ def report(
         typer.Option("--for", help="Whom it is about: pupils (and visitors), staff or both.", metavar="WHOM"),
     ] = "both",
     output: Output = None,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -50,65 +52,44 @@ def report(
     form = _chosen(form, REPORT_FORMS, output, as_json=as_json)
     if about not in ABOUT:
         refuse([f"--for: nobody is `{about}`; available: {', '.join(ABOUT)}"])
-    with opened(policy, folder, settings) as service:
-        paper = service.papers.report(SYSTEM, _day(first), _day(last), form, about)
-        made = service.papers.hand_over(paper, form)
+    paper = service.papers.report(SYSTEM, _day(first), _day(last), form, about)
+    made = service.papers.hand_over(paper, form)
     _hand_over(made, output)
 
 
+@on_queue
 def evidence(
-    form: Form = "text",
-    output: Output = None,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
+    service: "Service", form: Form = "text", output: Output = None, *, as_json: AsJson = False
 ) -> None:
     """Show each point of the UKSIC and DfE standards as met, not met or not ours, with its proof from the running system."""
     from schoolgate_exceptions.papers.desk import PAPER_FORMS
     from schoolgate_exceptions.roles import SYSTEM
 
     form = _chosen(form, PAPER_FORMS, output, as_json=as_json)
-    with opened(policy, folder, settings) as service:
-        made = service.papers.hand_over(service.papers.evidence(SYSTEM, form), form)
+    made = service.papers.hand_over(service.papers.evidence(SYSTEM, form), form)
     _hand_over(made, output)
 
 
+@on_queue
 def limits(
-    form: Form = "text",
-    output: Output = None,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
+    service: "Service", form: Form = "text", output: Output = None, *, as_json: AsJson = False
 ) -> None:
     """Say what the filter cannot see, made from the configuration that is in force."""
     from schoolgate_exceptions.papers.desk import PAPER_FORMS
 
     form = _chosen(form, PAPER_FORMS, output, as_json=as_json)
-    with opened(policy, folder, settings) as service:
-        made = service.papers.hand_over(service.papers.limits(), form)
+    made = service.papers.hand_over(service.papers.limits(), form)
     _hand_over(made, output)
 
 
-def annex(
-    form: Form = "text",
-    output: Output = None,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+@on_queue
+def annex(service: "Service", form: Form = "text", output: Output = None, *, as_json: AsJson = False) -> None:
     """Write the annex on data protection: fields, purposes, periods, readers, proof of deletion."""
     from schoolgate_exceptions.papers.desk import PAPER_FORMS
     from schoolgate_exceptions.roles import SYSTEM
 
     form = _chosen(form, PAPER_FORMS, output, as_json=as_json)
-    with opened(policy, folder, settings) as service:
-        made = service.papers.hand_over(service.papers.annex(SYSTEM, form), form)
+    made = service.papers.hand_over(service.papers.annex(SYSTEM, form), form)
     _hand_over(made, output)
 
 

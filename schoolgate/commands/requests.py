@@ -2,25 +2,20 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from schoolgate.commands.options import (
-    DEFAULT_POLICY,
-    AsJson,
-    PolicyFile,
-    SettingsFile,
-    StateFolder,
-    refuse,
-)
-from schoolgate.commands.queue_access import By, Code, PasswordFile, acting, opened
+from schoolgate.commands.options import AsJson, refuse
+from schoolgate.commands.queue_access import by_somebody, on_queue
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from schoolgate_exceptions.model import AccessRequest, Grant
     from schoolgate_exceptions.queue import Case
+    from schoolgate_exceptions.roles import Actor
+    from schoolgate_exceptions.service import Service
 
 app = typer.Typer(
     help="Look at requests for access, and decide on them.", no_args_is_help=True, rich_markup_mode=None
@@ -33,7 +28,9 @@ Note = Annotated[
 
 
 @app.command("list")
+@on_queue
 def list_(
+    service: "Service",
     state: Annotated[
         list[str] | None, typer.Option("--state-is", help="Only these states; default: what waits.")
     ] = None,
@@ -41,9 +38,6 @@ def list_(
     host: Annotated[str, typer.Option("--host", help="Only hosts with this in their name.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="Only of this kind, such as unblock or report.")] = "",
     most: Annotated[int, typer.Option("--most", help="How many at most.", min=1)] = 500,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     safeguarding: Annotated[
         bool, typer.Option("--safeguarding", help="Only those with words that worry.")
@@ -72,45 +66,40 @@ def list_(
         with_dsl=with_dsl or None,
         most=most,
     )
-    with opened(policy, folder, settings) as service:
-        found = service.queue.listed(_reader(), wanted)
-        count = service.queue.count(_reader(), wanted)
-        if count > len(found):
-            typer.echo(f"the oldest {len(found)} of {count}; --most shows more", err=True)
-        if as_json:
-            json_out.echo(found)
-            return
-        for one in found:
-            typer.echo(
-                f"{one.id}  {one.reference}  {one.state:12}  {one.host}  "
-                f"{one.requester.network}, {one.askers} asked, {one.purpose}"
-            )
-        if not found:
-            typer.echo("nothing waits" if states == OPEN else "none")
+    found = service.queue.listed(_reader(), wanted)
+    count = service.queue.count(_reader(), wanted)
+    if count > len(found):
+        typer.echo(f"the oldest {len(found)} of {count}; --most shows more", err=True)
+    if as_json:
+        json_out.echo(found)
+        return
+    for one in found:
+        typer.echo(
+            f"{one.id}  {one.reference}  {one.state:12}  {one.host}  "
+            f"{one.requester.network}, {one.askers} asked, {one.purpose}"
+        )
+    if not found:
+        typer.echo("nothing waits" if states == OPEN else "none")
 
 
 @app.command()
-def show(
-    name: Name,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+@on_queue
+def show(service: "Service", name: Name, *, as_json: AsJson = False) -> None:
     """Show one request: what would open, for whom, what speaks against it, and what was done so far."""
     from schoolgate.commands import as_json as json_out
 
-    with opened(policy, folder, settings) as service:
-        case = service.queue.case(_reader(), name)
-        if as_json:
-            json_out.echo(case)
-        else:
-            typer.echo(_in_words(case, service.office.zone))
+    case = service.queue.case(_reader(), name)
+    if as_json:
+        json_out.echo(case)
+    else:
+        typer.echo(_in_words(case, service.office.zone))
 
 
 @app.command()
+@by_somebody
 def review(
+    service: "Service",
+    actor: "Actor",
     name: Name,
     advice: Annotated[
         str, typer.Option("--advice", help="What the headteacher should know.", metavar="TEXT")
@@ -129,102 +118,75 @@ def review(
     question: Annotated[
         str, typer.Option("--ask-back", help="A question to who asked.", metavar="TEXT")
     ] = "",
-    by: By = "",
-    password_file: PasswordFile = None,
-    code: Code = "",
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     refer: Annotated[bool, typer.Option("--to-dsl", help="Send it on to the safeguarding lead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Recommend a request to the headteacher, ask back, or send it on to the DSL."""
-    with opened(policy, folder, settings) as service:
-        actor = acting(service, by, password_file, code)
-        if question:
-            moved = service.reviewing.ask_back(actor, name, question)
-        elif refer:
-            moved = service.reviewing.refer(actor, name, advice)
-        else:
-            case = service.queue.case(actor, name)
-            grant = changed(case.grant, service.office.zone, target, whom, until, during, reason)
-            moved = service.reviewing.recommend(actor, name, grant, advice, case.request.version)
-        done(moved, as_json=as_json)
+    if question:
+        moved = service.reviewing.ask_back(actor, name, question)
+    elif refer:
+        moved = service.reviewing.refer(actor, name, advice)
+    else:
+        case = service.queue.case(actor, name)
+        grant = changed(case.grant, service.office.zone, target, whom, until, during, reason)
+        moved = service.reviewing.recommend(actor, name, grant, advice, case.request.version)
+    done(moved, as_json=as_json)
 
 
 @app.command()
+@by_somebody
 def approve(
-    name: Name,
-    note: Note = "",
-    by: By = "",
-    password_file: PasswordFile = None,
-    code: Code = "",
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
+    service: "Service", actor: "Actor", name: Name, note: Note = "", *, as_json: AsJson = False
 ) -> None:
     """Approve what was recommended, and write it into policy.yaml; exit 1 where the file could not be written."""
-    with opened(policy, folder, settings) as service:
-        moved = service.approving.approve(acting(service, by, password_file, code), name, note)
-        done(moved, as_json=as_json)
+    moved = service.approving.approve(actor, name, note)
+    done(moved, as_json=as_json)
 
 
 @app.command("refuse")
+@by_somebody
 def refuse_(
+    service: "Service",
+    actor: "Actor",
     names: Annotated[list[str], typer.Argument(help="One request or several.", metavar="ID...")],
     answer: Answer = "",
     note: Note = "",
-    by: By = "",
-    password_file: PasswordFile = None,
-    code: Code = "",
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Refuse a request, as officer before and as head after it was recommended; several all or, after an error, none."""
     from schoolgate.commands import as_json as json_out
 
-    with opened(policy, folder, settings) as service:
-        actor = acting(service, by, password_file, code)
-        if len(names) == 1:
-            done(service.reviewing.refuse(actor, names[0], answer, note), as_json=as_json)
-        if note:
-            refuse(["--note: goes with one request; several get one answer"])
-        moved = service.reviewing.refuse_all(actor, tuple(names), answer)
-        if as_json:
-            json_out.echo(moved)
-            return
-        for one in moved:
-            typer.echo(f"{one.id} is {one.state}")
+    if len(names) == 1:
+        done(service.reviewing.refuse(actor, names[0], answer, note), as_json=as_json)
+    if note:
+        refuse(["--note: goes with one request; several get one answer"])
+    moved = service.reviewing.refuse_all(actor, tuple(names), answer)
+    if as_json:
+        json_out.echo(moved)
+        return
+    for one in moved:
+        typer.echo(f"{one.id} is {one.state}")
 
 
 @app.command()
+@by_somebody
 def withdraw(
+    service: "Service",
+    actor: "Actor",
     name: Name,
     note: Note = "",
     until: Annotated[str, typer.Option("--until", help="End it then instead of now.")] = "",
-    by: By = "",
-    password_file: PasswordFile = None,
-    code: Code = "",
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """End what was granted, now or with --until earlier than planned."""
-    with opened(policy, folder, settings) as service:
-        actor = acting(service, by, password_file, code)
-        if until:
-            moved = service.ending.shorten(actor, name, _end(until, service.office.zone), note)
-        else:
-            moved = service.ending.revoke(actor, name, note or "withdrawn from the terminal")
-        done(moved, as_json=as_json)
+    if until:
+        moved = service.ending.shorten(actor, name, _end(until, service.office.zone), note)
+    else:
+        moved = service.ending.revoke(actor, name, note or "withdrawn from the terminal")
+    done(moved, as_json=as_json)
 
 
 def _reader() -> Any:
@@ -271,8 +233,8 @@ def _end(text: str, zone: "ZoneInfo") -> datetime:
     return datetime.combine(value + timedelta(days=1), time(), zone).astimezone(UTC)
 
 
-def done(request: "AccessRequest", *, as_json: bool) -> None:
-    """Say what became of a request; exit 1 where policy.yaml could not be written."""
+def done(request: "AccessRequest", *, as_json: bool) -> NoReturn:
+    """Say what became of a request and leave; exit 1 where policy.yaml could not be written."""
     from schoolgate.commands import as_json as json_out
 
     problem = request.publication.problem

@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schoolgate.commands.options import (
-    DEFAULT_POLICY,
-    AsJson,
-    PolicyFile,
-    SettingsFile,
-    StateFolder,
-    refuse,
-)
-from schoolgate.commands.queue_access import opened
+from schoolgate.commands.options import AsJson, refuse
+from schoolgate.commands.queue_access import on_queue, read_password
 
 if TYPE_CHECKING:
     from schoolgate_exceptions.accounts import Account, Holding
+    from schoolgate_exceptions.service import Service
 
 app = typer.Typer(help="Look after the portal's accounts.", no_args_is_help=True, rich_markup_mode=None)
 Email = Annotated[str, typer.Argument(help="The account.", metavar="EMAIL")]
@@ -30,7 +24,9 @@ Roles = Annotated[
 
 
 @app.command()
+@on_queue
 def add(
+    service: "Service",
     email: Email,
     role: Roles,
     name: Annotated[str, typer.Option("--name", help="As colleagues know them.")] = "",
@@ -39,9 +35,6 @@ def add(
         Path | None,
         typer.Option("--password-file", help="Reads a password; without it, prints an invitation."),
     ] = None,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -50,67 +43,46 @@ def add(
     from schoolgate_exceptions.roles import SYSTEM
 
     holdings = [_holding(text) for text in role]
-    password = None
-    if password_file is not None:
-        try:
-            password = password_file.read_text("utf-8").strip()
-        except OSError as error:
-            refuse([f"{password_file}: cannot be read: {error.strerror}"])
-    with opened(policy, folder, settings) as service:
-        account = service.accounts.add(
-            SYSTEM, email, name or email.partition("@")[0], holdings, password=password, language=language
-        )
-        invitation = ""
-        if password is None:
-            token = service.accounts.invite(SYSTEM, account.email)
-            invitation = link(service.office.url, "invitation", token=token)
-        _tell(account, invitation, as_json=as_json)
+    password = read_password(password_file) if password_file else None
+    account = service.accounts.add(
+        SYSTEM, email, name or email.partition("@")[0], holdings, password=password, language=language
+    )
+    invitation = ""
+    if password is None:
+        token = service.accounts.invite(SYSTEM, account.email)
+        invitation = link(service.office.url, "invitation", token=token)
+    _tell(account, invitation, as_json=as_json)
 
 
 @app.command("list")
-def list_(
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+@on_queue
+def list_(service: "Service", *, as_json: AsJson = False) -> None:
     """List every account with its roles."""
     from schoolgate.commands import as_json as json_out
 
-    with opened(policy, folder, settings) as service:
-        found = service.accounts.listed()
-        if as_json:
-            json_out.echo(found)
-            return
-        for account in found:
-            typer.echo(_line(account))
+    found = service.accounts.listed()
+    if as_json:
+        json_out.echo(found)
+        return
+    for account in found:
+        typer.echo(_line(account))
 
 
 @app.command()
-def roles(
-    email: Email,
-    role: Roles,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+@on_queue
+def roles(service: "Service", email: Email, role: Roles, *, as_json: AsJson = False) -> None:
     """Give an account these roles and no others."""
     from schoolgate_exceptions.roles import SYSTEM
 
     holdings = [_holding(text) for text in role]
-    with opened(policy, folder, settings) as service:
-        _tell(service.accounts.set_roles(SYSTEM, email, holdings), "", as_json=as_json)
+    _tell(service.accounts.set_roles(SYSTEM, email, holdings), "", as_json=as_json)
 
 
 @app.command()
+@on_queue
 def invite(
+    service: "Service",
     email: Email,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     forget_app: Annotated[
         bool, typer.Option("--forget-app", help="Forget a lost authenticator app as well.")
@@ -120,36 +92,29 @@ def invite(
     from schoolgate_exceptions.links import link
     from schoolgate_exceptions.roles import SYSTEM
 
-    with opened(policy, folder, settings) as service:
-        if forget_app:
-            service.accounts.remove_second_factor(SYSTEM, email)
-        token = service.accounts.invite(SYSTEM, email)
-        typer.echo(link(service.office.url, "invitation", token=token))
+    if forget_app:
+        service.accounts.remove_second_factor(SYSTEM, email)
+    token = service.accounts.invite(SYSTEM, email)
+    typer.echo(link(service.office.url, "invitation", token=token))
 
 
 @app.command()
-def close(
-    email: Email,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-) -> None:
+@on_queue
+def close(service: "Service", email: Email) -> None:
     """Close an account: its sessions end, what it did stays."""
     from schoolgate_exceptions.roles import SYSTEM
 
-    with opened(policy, folder, settings) as service:
-        service.accounts.close(SYSTEM, email)
-        typer.echo(f"{email} is closed")
+    service.accounts.close(SYSTEM, email)
+    typer.echo(f"{email} is closed")
 
 
 @app.command()
+@on_queue
 def token(
+    service: "Service",
     email: Email,
     name: Annotated[str, typer.Option("--name", help="What it is for, such as dashboard.", metavar="NAME")],
     days: Annotated[int, typer.Option("--days", help="For how many days it works.", min=1, max=400)] = 365,
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
     *,
     end: Annotated[bool, typer.Option("--end", help="End it instead.")] = False,
     as_json: AsJson = False,
@@ -158,38 +123,31 @@ def token(
     from schoolgate.commands import as_json as json_out
     from schoolgate_exceptions.roles import SYSTEM
 
-    with opened(policy, folder, settings) as service:
-        if end:
-            service.api_tokens.revoke(SYSTEM, email, name)
-            typer.echo(f"the token {name} of {email} has ended")
-            return
-        made, secret = service.api_tokens.make(SYSTEM, email, name, days)
-        if as_json:
-            json_out.echo({**json_out.plain(made), "token": secret})
-        else:
-            typer.echo(secret)
+    if end:
+        service.api_tokens.revoke(SYSTEM, email, name)
+        typer.echo(f"the token {name} of {email} has ended")
+        return
+    made, secret = service.api_tokens.make(SYSTEM, email, name, days)
+    if as_json:
+        json_out.echo({**json_out.plain(made), "token": secret})
+    else:
+        typer.echo(secret)
 
 
 @app.command()
-def tokens(
-    policy: PolicyFile = DEFAULT_POLICY,
-    folder: StateFolder = None,
-    settings: SettingsFile = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+@on_queue
+def tokens(service: "Service", *, as_json: AsJson = False) -> None:
     """List the tokens of programs, never their secrets."""
     from schoolgate.commands import as_json as json_out
 
-    with opened(policy, folder, settings) as service:
-        found = service.api_tokens.listed()
-        if as_json:
-            json_out.echo(found)
-            return
-        for one in found:
-            state = "ended" if one.revoked_at else f"until {one.ends:%Y-%m-%d}"
-            used = f"used {one.used_at:%Y-%m-%d}" if one.used_at else "never used"
-            typer.echo(f"{one.email}  {one.name}  {state}  {used}")
+    found = service.api_tokens.listed()
+    if as_json:
+        json_out.echo(found)
+        return
+    for one in found:
+        state = "ended" if one.revoked_at else f"until {one.ends:%Y-%m-%d}"
+        used = f"used {one.used_at:%Y-%m-%d}" if one.used_at else "never used"
+        typer.echo(f"{one.email}  {one.name}  {state}  {used}")
 
 
 def _holding(text: str) -> "Holding":

@@ -11,7 +11,7 @@ from running import ROOT
 from typer.testing import CliRunner, Result
 
 from schoolgate.cli import app
-from schoolgate.commands import request_acts, requests
+from schoolgate.commands import queue_access
 from schoolgate.request_queue import open_service
 from schoolgate.settings import Settings
 from schoolgate_exceptions.accounts import Holding
@@ -76,8 +76,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Termin
         with service.office.read() as connection:
             return service.accounts.by_email(connection, by).actor(service.office.today())
 
-    for module in (requests, request_acts):
-        monkeypatch.setattr(module, "acting", acting)
+    monkeypatch.setattr(queue_access, "acting", acting)
     yield made
     made.service.close()
 
