@@ -5,6 +5,8 @@ Root restores an installed box, whose services run as somebody else: nothing may
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PRIVATE, _FOR_THE_GROUP = 0o600, 0o640
@@ -18,16 +20,9 @@ def put_file(source: Path, target: Path) -> None:
 
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    there = target.stat() if target.exists() else None
-    draft = _draft(target)
-    try:
+    with _replacing(target) as draft:
         shutil.copy(source, draft)
-        if there is not None:
-            draft.chmod(there.st_mode & 0o777)
-        _give(draft, there or target.parent.stat())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+        _give(draft, target.parent.stat())
 
 
 def put_secret(content: bytes, target: Path) -> None:
@@ -38,16 +33,22 @@ def put_secret(content: bytes, target: Path) -> None:
 
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    there = target.stat() if target.exists() else None
-    draft = _draft(target)
-    try:
+    with _replacing(target) as draft:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as stream:
             stream.write(content)
-        if there is not None:
+        share_with_folder(draft)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """Give a draft beside a file, which then takes its place, and its owner and rights where there is one."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield draft
+        if target.exists():
+            there = target.stat()
             _give(draft, there)
             draft.chmod(there.st_mode & 0o777)
-        else:
-            share_with_folder(draft)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -71,7 +72,3 @@ def give_all(folder: Path, like: Path) -> None:
 def _give(path: Path, owner: os.stat_result) -> None:
     if os.geteuid() == 0:
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-
-
-def _draft(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}")

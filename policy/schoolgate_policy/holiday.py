@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from datetime import date
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -36,9 +35,7 @@ def _united_kingdom() -> Any:
     """
     whole = sys.modules.get(_COUNTRIES)
     if whole is None:
-        spec = find_spec("holidays")
-        folders = list(spec.submodule_search_locations or ()) if spec else []
-        import_module("holidays")
+        folders = import_module("holidays").__path__
         sys.modules[_COUNTRIES] = package = ModuleType(_COUNTRIES)
         package.__path__ = [f"{folder}/countries" for folder in folders]
     try:

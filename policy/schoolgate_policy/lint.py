@@ -160,7 +160,7 @@ def _targets(policy: Policy) -> Iterator[Target]:
     for exception in policy.exceptions:
         yield from exception.targets
     yield from (target for target, _ in policy.always_allow)
-    yield from policy.never_inspect
+    yield from (*policy.never_inspect, *policy.supervised)
 
 
 def _always_allowed(policy: Policy) -> Iterator[Finding]:

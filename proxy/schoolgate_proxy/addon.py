@@ -5,7 +5,6 @@ failure ends in a block. Nothing is dialled but what a decision approved, at the
 """
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Mapping
 
@@ -357,7 +356,7 @@ class SchoolgateProxy:
 
     def _is_own_listener(self, address: tuple[str, int]) -> bool:
         ports = {port for _, port in self._listening()}
-        return address[1] in ports and is_own(ipaddress.ip_address(address[0].partition("%")[0]))
+        return address[1] in ports and is_own(parse_address(address[0]))
 
     async def _sweep(self) -> None:
         """Close, once a second, the connections whose approvals no longer hold (design: `valid_until`)."""
@@ -379,10 +378,8 @@ class SchoolgateProxy:
         bounds = self._judge.websocket_bounds(approval.decision)
         if bounds:
             self._bound(counted, bounds, conn, approval)
-        if not counted.noted and counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
-            counted.noted = True
-            host = approval.decision.host
-            self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+        if counted.binary > max(_TUNNEL_OCTETS, 9 * counted.text):
+            self._note_tunnel(counted, conn, approval)
 
     def _bound(
         self, counted: Counted, bounds: Mapping[str, int], conn: Connection, approval: Approval
@@ -390,14 +387,18 @@ class SchoolgateProxy:
         """Close a websocket that lasts longer, or has carried more, than the policy lets one of its kind."""
         most = bounds.get("most_megabytes")
         if most is not None and counted.octets > most * 1_000_000:
-            if not counted.noted:
-                counted.noted = True
-                host = approval.decision.host
-                self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
+            self._note_tunnel(counted, conn, approval)
             conn.close()
         minutes = bounds.get("most_minutes")
         if minutes is not None and time.monotonic() - counted.since > 60 * minutes:
             conn.close()
+
+    def _note_tunnel(self, counted: Counted, conn: Connection, approval: Approval) -> None:
+        """Note a websocket as a tunnel, once."""
+        if not counted.noted:
+            counted.noted = True
+            host = approval.decision.host
+            self._judge.saw(Technique.WEBSOCKET_TUNNEL, conn.arrival, host, conn.network)
 
     def _sweep_one(self, conn: Connection, *, everything: bool) -> None:
         living = [(flow, approval) for flow, approval in list(conn.requests.items()) if flow.live]

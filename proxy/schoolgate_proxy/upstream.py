@@ -9,11 +9,11 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 from typing import Self
 
 from schoolgate_policy.model import IPNetwork
-from schoolgate_policy.names import IPAddress, as_ip
+from schoolgate_policy.names import IPAddress, as_ip, parse_address
 from schoolgate_proxy.ports import Address, Resolve
 
 _CACHE_SIZE = 4096
@@ -211,14 +211,14 @@ class Upstream:
         parts = self._seen.setdefault(name, {})
         self._seen.move_to_end(name)
         for address, _ in found:
-            parts[_part(ip_address(address.partition("%")[0]))] = None
+            parts[_part(parse_address(address))] = None
         while len(parts) > _PARTS_KEPT:
             del parts[next(iter(parts))]
         if len(self._seen) > _CACHE_SIZE:
             self._seen.popitem(last=False)
 
     def _may_dial(self, target: Address) -> bool:
-        address = ip_address(target[0].partition("%")[0])
+        address = parse_address(target[0])
         if target[1] in {port for _, port in self._own_listeners()} and is_own(address):
             return False
         if any(address.version == network.version and address in network for network in self._allowed):

@@ -2,6 +2,7 @@
 
 from schoolgate.box.agent import Agent
 from schoolgate.box.client import Client
+from schoolgate.box.enrolled import is_enrolled
 from schoolgate.box.home import Home
 from schoolgate.box.spool import Spool
 from schoolgate.box.take import Taker
@@ -18,7 +19,7 @@ def build_agent(around: Surroundings) -> Agent:
     """Return the agent; raises OSError and ValueError where this box is under no centre, or its files are damaged."""
     settings, state = around.settings, around.settings.state
     home = Home(state)
-    if not home.is_enrolled:
+    if not is_enrolled(state):
         raise ValueError("this box is under no centre; `schoolgate box enrol CODE` puts it there")
     centre, key = home.centre(), home.key()
     client = Client(centre, key)

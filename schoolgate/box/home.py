@@ -55,11 +55,6 @@ class Home:
     def __init__(self, state: Path) -> None:
         self._folder = state / FOLDER
 
-    @property
-    def is_enrolled(self) -> bool:
-        """Whether this box is under a centre."""
-        return (self._folder / CENTRE).is_file()
-
     def key(self) -> Ed25519PrivateKey:
         """Return the box's own key, made on first use; raises OSError and ValueError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

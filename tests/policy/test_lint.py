@@ -174,6 +174,7 @@ def test_lists_that_nothing_names(tmp_path: Path) -> None:
     body = (
         "lists:\n  misspelt: {file: some.txt, category: gamblng}\n  idle: {file: some.txt}\n"
         "  used: {file: some.txt}\n  below: {file: some.txt, category: doh}\n"
+        "  reading: {file: some.txt}\nsupervised: [list:reading]\n"
     )
     rules = USES + "  - {block: [list:used, category:circumvention], reason: r}\n"
     (tmp_path / "policy.yaml").write_text(HEAD + REVIEW + LOCKED + body + rules)
@@ -185,7 +186,9 @@ def test_lists_that_nothing_names(tmp_path: Path) -> None:
         in only(found, "misspelt")
     )
     assert "warning: lists.idle: nothing in this policy names `list:idle`" in only(found, "idle")
-    assert not [line for line in found if "lists.used" in line or "lists.below" in line]
+    assert not [
+        line for line in found if "lists.used" in line or "lists.below" in line or "lists.reading" in line
+    ]
 
 
 def test_pages_that_cannot_be_seen() -> None:

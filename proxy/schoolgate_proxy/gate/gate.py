@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from select import EPOLLIN
 
 from mitmproxy.platform.linux import original_addr
@@ -184,9 +183,7 @@ class Gate:
         except OSError:
             visitor.address = None
         address = visitor.address
-        if address is None or (
-            address[1] in self._ports and is_own(ip_address(address[0].partition("%")[0]))
-        ):
+        if address is None or (address[1] in self._ports and is_own(parse_address(address[0]))):
             self.judge.saw(Technique.PROXY_DIRECT, visitor.arrival, address[0] if address else "")
             visitor.close()
             return False
