@@ -139,9 +139,8 @@ class ApiTokens:
 
     def _refused(self, device: str) -> None:
         with self._office.write() as connection:
-            now, audit = self._office.now(), self._office.audit
-            if not audit.was_noted(connection, "api-token.refused", device, now - _NOTE_EVERY):
-                audit.add(connection, now, replace(ANYBODY, device=device), "api-token.refused", device)
+            anybody = replace(ANYBODY, device=device)
+            self._office.note_once(connection, anybody, "api-token.refused", device, _NOTE_EVERY)
 
     def _live(self, connection: Connection, account: int, name: str) -> Row[Any] | None:
         query = sa.select(api_tokens).where(

@@ -94,7 +94,7 @@ class Approving:
         """Note that somebody came with a link that is forged, used or too old; once an hour for each device."""
         subject = f"account {actor.account}" if actor.account is not None else actor.device
         with self._office.write() as connection:
-            self._desk.note_once(connection, actor, "approval.refused", subject, _HOUR, why=why)
+            self._office.note_once(connection, actor, "approval.refused", subject, _HOUR, why=why)
 
     def send_code(self, token: str) -> None:
         """Send a one-time code to the owner of a link.

@@ -131,7 +131,7 @@ class Asking:
             if not limited:
                 return Asked(self._add(connection, checked, subject, actor, now), fresh=True)
             whose = _noted_of(limited, subject)
-            self._desk.note_once(connection, actor, "request.limited", whose, _HOUR, why=limited)
+            self._office.note_once(connection, actor, "request.limited", whose, _HOUR, why=limited)
         raise TooMany(limited, int(_DAY.total_seconds()))
 
     def standing(self, reference: str, actor: Actor) -> Standing:
@@ -243,7 +243,7 @@ class Asking:
         """Note that somebody came with a link that is forged or too old; once an hour for each device."""
         with self._office.write() as connection:
             device = self._references.device(address)
-            self._desk.note_once(connection, actor, "reference.refused", device, _HOUR, why=why)
+            self._office.note_once(connection, actor, "reference.refused", device, _HOUR, why=why)
 
     def _checked(self, ask: Ask, actor: Actor, subject: _Subject) -> Ask:
         """Return the form with clean words; every field is looked at before anything is refused."""
@@ -289,7 +289,7 @@ class Asking:
 
     def _refused_purpose(self, actor: Actor, subject: _Subject) -> None:
         with self._office.write() as connection:
-            self._desk.note_once(
+            self._office.note_once(
                 connection,
                 actor,
                 "request.purpose-refused",

@@ -36,10 +36,8 @@ class AuditBook:
 
     def looked(self, actor: Actor, action: str, subject: str) -> None:
         """Note that somebody has looked at what is kept about a subject; once an hour for each who does."""
-        now = self._office.now()
         with self._office.write() as connection:
-            if not self._office.audit.was_noted(connection, action, subject, now - LOOK_EVERY, actor):
-                self._office.audit.add(connection, now, actor, action, subject)
+            self._office.note_once(connection, actor, action, subject, LOOK_EVERY, per_person=True)
 
     def verify(self) -> Verified:
         """Check every row.

@@ -148,26 +148,10 @@ class Desk:
             if account.closed_at is None:
                 self.outbox.post(connection, letter, recipient_of(account), request.number)
 
-    def note_once(
-        self,
-        connection: Connection,
-        actor: Actor,
-        action: str,
-        subject: str,
-        every: timedelta,
-        *,
-        per_person: bool = False,
-        **details: Any,
-    ) -> None:
-        """Add an audit row unless the same was noted lately, so that a flood does not flood the audit."""
-        now, by = self.office.now(), actor if per_person else None
-        if not self.office.audit.was_noted(connection, action, subject, now - every, by):
-            self.office.audit.add(connection, now, actor, action, subject, **details)
-
     def note_look(self, connection: Connection, actor: Actor, request: AccessRequest, **details: Any) -> None:
         """Note that somebody looks at a request that is about a person; once an hour for each who does."""
         if is_personal(request):
-            self.note_once(
+            self.office.note_once(
                 connection, actor, "request.seen", request.id, LOOK_EVERY, per_person=True, **details
             )
 

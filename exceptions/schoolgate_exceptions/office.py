@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from schoolgate_exceptions.audit import Audit
 from schoolgate_exceptions.database import Database
 from schoolgate_exceptions.keys import Keys
+from schoolgate_exceptions.roles import Actor
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.model import Policy
 from schoolgate_policy.ports import Clock, PolicySource
@@ -108,6 +109,22 @@ class Office:
     def token(self) -> str:
         """Return a new secret of 256 bits, safe in a link."""
         return base64.urlsafe_b64encode(self.random.bytes(32)).rstrip(b"=").decode()
+
+    def note_once(
+        self,
+        connection: Connection,
+        actor: Actor,
+        action: str,
+        subject: str,
+        every: timedelta,
+        *,
+        per_person: bool = False,
+        **details: Any,
+    ) -> None:
+        """Add an audit row unless the same was noted lately, so that a flood does not flood the audit."""
+        now, by = self.now(), actor if per_person else None
+        if not self.audit.was_noted(connection, action, subject, now - every, by):
+            self.audit.add(connection, now, actor, action, subject, **details)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

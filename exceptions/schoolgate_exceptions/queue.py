@@ -130,7 +130,7 @@ class Queue:
         personal = [one.id for one in found if is_personal(one)]
         if personal and not noted:
             with self._office.write() as connection:
-                self._desk.note_once(
+                self._office.note_once(
                     connection,
                     actor,
                     "queue.seen",
