@@ -39,6 +39,7 @@ _ARENA = 4 * 1024 * 1024  # octets of answers given in one second; what is more 
 _RESERVE = 64 * 1232  # octets that one batch may need
 _MOST_LANES = 8_192
 _FEW, _MANY = 1_000, 50_000  # notes that are handed in at once; notes that are kept at most
+_AT_A_TIME = 100  # notes handed in without a pause, so that no query waits for all of them
 _RUSH = 5  # seconds for which more than a few notes are kept together
 _LONGEST_KEY = 254  # octets behind the id of a question that is worth keeping
 _TTL = struct.Struct("!I")
@@ -54,6 +55,9 @@ class _Told:
     decision: Decision
     rcode: str
     cached: bool
+
+
+type _Notes = dict[tuple[str, _Told], int]  # client's address, and what it was told so often
 
 
 @dataclass(slots=True)
@@ -139,8 +143,9 @@ class FastPath:
         self._base = address_of(self._arena)
         self._used = 0
         self._spilt: list[bytearray] = []
-        self._notes: dict[tuple[str, _Told], int] = {}  # client's address, and what it was told so often
-        self._handed_in = 0  # second
+        self._notes: _Notes = {}
+        self._leaving: _Notes = {}  # notes that are handed in bit by bit
+        self._set_out = 0  # second
 
     def tick(self) -> None:
         """Forget what is no longer so; to be called before each batch, after it was received."""
@@ -170,17 +175,29 @@ class FastPath:
         self._told.clear()
         self._spilt.clear()
         self._used = 0
-        waited = self._lookup.second() - self._handed_in
-        if len(self._notes) <= _FEW or len(self._notes) >= _MANY or waited >= _RUSH:
+        waited = self._lookup.second() - self._set_out
+        if len(self._notes) >= _MANY:
+            self.hand_in_all()
+        elif not self._leaving and (len(self._notes) <= _FEW or waited >= _RUSH):
+            self._set_out = self._lookup.second()
+            self._leaving, self._notes = self._notes, {}
             self.hand_in()
 
-    def hand_in(self) -> None:
-        """Give the recorder the notes that are kept."""
-        self._handed_in = self._lookup.second()
-        if self._notes:
-            batch = [(address, told.decision, times) for (address, told), times in self._notes.items()]
-            self._notes.clear()
+    def hand_in(self, most: int = _AT_A_TIME) -> bool:
+        """Give the recorder some of the notes that are leaving; return whether there are more."""
+        leaving, batch = self._leaving, []
+        for _ in range(min(most, len(leaving))):
+            (address, told), times = leaving.popitem()
+            batch.append((address, told.decision, times))
+        if batch:
             self._recorder.repeated(Point.DNS, batch)
+        return bool(leaving)
+
+    def hand_in_all(self) -> None:
+        """Give the recorder all notes at once."""
+        self.hand_in(len(self._leaving))
+        self._leaving, self._notes = self._notes, {}
+        self.hand_in(len(self._leaving))
 
     def _note(self, lane: Lane) -> bool:
         """Count and note what a client was given this second; return whether it may go on like that."""

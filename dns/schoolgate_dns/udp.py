@@ -31,6 +31,7 @@ _CONTROL = 16  # octets of a control message before its data
 _TURNS = 8  # batches before others get their turn
 _BUSY = 4  # datagrams in a batch
 _BUFFER = 4 * 1024 * 1024
+_PAUSE_SECONDS = 0.002  # between handing in some notes and some more
 _NOTHING = bytes(16)
 # For every place in a batch and every length: where the message is behind its id. Made once, as slicing with a
 # ready slice costs half of what it costs otherwise.
@@ -91,6 +92,7 @@ class UdpListener:
         self._bound = ip_address(sock.getsockname()[0].partition("%")[0])
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling: asyncio.TimerHandle | None = None
+        self._handing_in: asyncio.TimerHandle | None = None
         self._batch: batch.Batch | None = None
         self._begun = False  # the express way knows of this batch
         if batch.available():
@@ -108,6 +110,13 @@ class UdpListener:
         """Hand in what was noted also when no query comes any more."""
         self._fast.settle()
         self._settling = loop.call_later(1.0, self._settle, loop)
+        if self._handing_in is None:
+            self._hand_in(loop)
+
+    def _hand_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand in bit by bit, with the queries in between."""
+        more = self._fast.hand_in()
+        self._handing_in = loop.call_later(_PAUSE_SECONDS, self._hand_in, loop) if more else None
 
     # Batched.
 
@@ -269,10 +278,11 @@ class UdpListener:
     async def close(self) -> None:
         """Stop reading, give up what is waiting, free the port."""
         asyncio.get_running_loop().remove_reader(self._sock)
-        if self._settling is not None:
-            self._settling.cancel()
+        for timer in (self._settling, self._handing_in):
+            if timer is not None:
+                timer.cancel()
         self._fast.settle()
-        self._fast.hand_in()
+        self._fast.hand_in_all()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

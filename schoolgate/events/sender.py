@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from schoolgate.events.paths import reachable
@@ -25,6 +25,10 @@ type Tally = Mapping[
 ]  # network, verdict, reason, service, category: times
 _MOST = 20_000  # entries that wait to be sent
 _EVERY_SECONDS = 0.25
+# Between two datagrams, and so many entries, the interpreter's lock is left to the thread that answers packets: a rush
+# is told of for some seconds longer, and nobody waits for it.
+_BREATH_SECONDS = 0.0005
+_ENTRIES_A_BREATH = 100
 _PATIENCE_SECONDS = 0.5  # with a portal that does not read
 _Counts = dict[tuple[str, str, str, str, str, str], int]
 
@@ -46,7 +50,7 @@ class EventSender:
         self._point = point
         self._everything = everything
         self._clock = clock
-        self._queue: deque[Callable[[_Counts], list[Event]]] = deque()
+        self._queue: deque[Callable[[_Counts], Iterable[Event]]] = deque()
         self._lost = lost
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -96,7 +100,7 @@ class EventSender:
             self._thread.join(timeout=2)
             self._thread = None
 
-    def _take(self, entry: Callable[[_Counts], list[Event]]) -> None:
+    def _take(self, entry: Callable[[_Counts], Iterable[Event]]) -> None:
         if len(self._queue) >= _MOST:
             self._lost(1)
         else:
@@ -113,21 +117,26 @@ class EventSender:
             os.close(folder)
 
     def _flush(self, sock: socket.socket, address: str) -> None:
-        counts: _Counts = {}
-        events: list[Event] = []
-        for _ in range(len(self._queue)):
-            with contextlib.suppress(Exception):  # an entry that cannot be told is lost, the others are not
-                events += self._queue.popleft()(counts)
-        now = self._clock()
-        for (point, network, verdict, reason, service, category), times in counts.items():
-            events.append(Visit(now, point, network, "", "", verdict, reason, "", service, category, times))
-        for datagram in encode(events):
+        for datagram in encode(self._waiting()):
             try:
                 sock.sendto(datagram, address)
             except OSError:  # no portal, or one that does not read
                 self._lost(datagram.count(b"],[") + 1)
+            time.sleep(_BREATH_SECONDS)
 
-    def _decided(self, attempt: Attempt, decision: Decision, counts: _Counts) -> list[Event]:
+    def _waiting(self) -> Iterator[Event]:
+        """Take what waits, and yield what is to be told of it."""
+        counts: _Counts = {}
+        for number in range(len(self._queue)):
+            with contextlib.suppress(Exception):  # an entry that cannot be told is lost, the others are not
+                yield from self._queue.popleft()(counts)
+            if number % _ENTRIES_A_BREATH == 0:
+                time.sleep(_BREATH_SECONDS)
+        now = self._clock()
+        for (point, network, verdict, reason, service, category), times in counts.items():
+            yield Visit(now, point, network, "", "", verdict, reason, "", service, category, times)
+
+    def _decided(self, attempt: Attempt, decision: Decision, counts: _Counts) -> Iterable[Event]:
         if decision.blocked or self.wants_everything:
             return [_visit(attempt.at.timestamp(), attempt.point, attempt.address, decision, 1)]
         key = (
@@ -144,11 +153,11 @@ class EventSender:
         rows: Sequence[tuple[str, Decision, int]],
         at: float,
         counts: _Counts,
-    ) -> list[Event]:
+    ) -> Iterable[Event]:
         for rest, times in tally.items():
             key = (point, *rest)
             counts[key] = counts.get(key, 0) + times
-        return [_visit(at, point, address, decision, times) for address, decision, times in rows]
+        return (_visit(at, point, address, decision, times) for address, decision, times in rows)
 
 
 def _visit(at: float, point: Point, address: str, decision: Decision, times: int) -> Visit:

@@ -1,7 +1,8 @@
 """The wire form of events: several of them as one JSON array in one datagram, `[version, [kind, field, …], …]`."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import batched
 
 from schoolgate_policy.errors import SchoolgateError
 from schoolgate_policy.event import Bell, Event, Fault, Probed, Sighting, Visit
@@ -16,7 +17,7 @@ _KINDS: dict[str, type[Visit | Sighting | Bell | Fault | Probed]] = {
     "p": Probed,
 }
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
-_AT_ONCE = 150  # events a datagram begins with
+_AT_ONCE = 50  # events a datagram begins with
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -25,13 +26,15 @@ class BadDatagram(SchoolgateError):  # noqa: N818 - reads as what it is
 
 
 def encode(events: Iterable[Event]) -> Iterator[bytes]:
-    """Yield datagrams that hold all events, each no longer than `LONGEST`; an event that is too long is cut out."""
-    waiting = list(events)
-    for start in range(0, len(waiting), _AT_ONCE):
-        yield from _fit(waiting[start : start + _AT_ONCE])
+    """Yield datagrams that hold all events, each no longer than `LONGEST`; an event that is too long is left out.
+
+    Events are taken as the datagrams are, so that many need not be there at once.
+    """
+    for some in batched(events, _AT_ONCE):
+        yield from _fit(some)
 
 
-def _fit(events: list[Event]) -> Iterator[bytes]:
+def _fit(events: Sequence[Event]) -> Iterator[bytes]:
     data = _encode([VERSION, *((_LETTERS[type(one)], *one) for one in events)]).encode("utf-8", "replace")
     if len(data) <= LONGEST:
         yield data

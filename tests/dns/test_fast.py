@@ -215,6 +215,25 @@ def test_everything_given_is_counted(pair, dns):
     assert (seen["cache", "miss"], seen["cache", "hit"]) == (1, 99)
 
 
+def test_a_rush_is_handed_in_bit_by_bit(pair, dns):
+    """The record gets a hundred notes at a time, so that no query waits for thousands; in the end it has all of them."""
+
+    async def ask() -> None:
+        for number in range(700):
+            for _ in range(3):  # from upstream, from the cache, from the tables
+                await pair.ask_fast(dns.query(f"n{number}.bbc.co.uk", ident=1), CLIENTS[0])
+
+    asyncio.run(ask())
+    asked = len(pair.recorder.decisions)  # by the resolver, which tells at once
+    pair.fast.settle()
+    sizes = [len(pair.recorder.decisions) - asked]
+    while pair.fast.hand_in():
+        sizes.append(len(pair.recorder.decisions) - asked - sum(sizes))
+    told = Counter(decision.host for _, decision in pair.recorder.decisions)
+    assert sizes == [100] * 6
+    assert told == {f"n{number}.bbc.co.uk": 3 for number in range(700)}
+
+
 def test_techniques_are_seen_every_time(pair, dns):
     """What leaves an event behind is never answered from the tables."""
 

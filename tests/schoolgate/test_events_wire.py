@@ -102,6 +102,20 @@ def test_datagrams_stay_small() -> None:
     assert list(encode([EVENTS[0]._replace(host="x" * LONGEST)])) == []
 
 
+def test_events_are_made_as_they_are_sent() -> None:
+    """A rush of events is never there at once: what makes them has the time of a datagram, not of all."""
+    made: list[int] = []
+
+    def one(number: int) -> Event:
+        made.append(number)
+        return EVENTS[0]
+
+    datagrams = encode(one(number) for number in range(10_000))
+    first = len(decode(next(datagrams)))
+    assert first == len(made) < 100
+    assert first + sum(len(decode(one)) for one in datagrams) == 10_000
+
+
 @pytest.mark.parametrize(
     "data",
     [
