@@ -212,7 +212,7 @@ def test_the_policy_in_welsh(live: LivePortal, welsh: Browser) -> None:
 def test_the_audit_in_welsh(live: LivePortal, welsh: Browser, tmp_path: Path) -> None:
     """The audit is Welsh around its data, which is marked as English; a changed row is told in Welsh."""
     page = welsh.get("/audit", verify="1")
-    assert re.search(r"Mae'r \d+ rhes i gyd fel yr ysgrifennwyd nhw.", said(page))
+    assert re.search(r"Mae'r \d+ rhes i gyd fel y'u hysgrifennwyd.", said(page))
     assert "Yn Saesneg y mae enwau'r gweithredoedd a'u manylion." in said(page)
     assert '<span lang="en">account.made</span>' in page.text
     with contextlib.closing(sqlite3.connect(tmp_path / "portal.db")) as database, database:
