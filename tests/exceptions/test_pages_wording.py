@@ -1,6 +1,7 @@
 """What services say to people is worded by the pages, in the language they are in: nobody meets English in Welsh."""
 
 import ast
+import re
 from importlib.resources import files
 
 import pytest
@@ -19,11 +20,18 @@ ERRORS = {
     "WorkflowError",
     "SignInFailed",
     "InvalidToken",
+    "NotFound",
+    "AuditBroken",
+    "PolicyConflict",
+    "PolicyUnwritable",
+    "HistoryError",
 }
 MODULES = (
     "asking", "plain_text", "workflow", "desk", "roles", "passwords", "signing_in", "sso", "accounts", "sessions",
     "tokens", "approving", "reviewing", "ending", "lessons", "people", "sanctioning", "register",
-    "scopes", "granting",
+    "scopes", "granting", "audit", "repository", "switching", "watch/alerting", "watch/devices", "watch/probes",
+    *(f"web/{name}" for name in ("approvals", "asks", "cases", "hold_pages", "lesson_pages", "looking", "paper_pages",
+                                 "people_pages", "registers", "signing", "standings", "watch_pages")),
 )  # fmt: skip
 NOT_ON_PAGES = {
     "lesson windows are opened by teachers, not asked for",  # no form can
@@ -32,6 +40,7 @@ NOT_ON_PAGES = {
     "`X` is nobody's role",  # likewise
     "X",  # what the policy says of a target
 }
+NOT_READ = {"failures.py"}  # problem documents, for programs
 
 
 def said(node: ast.expr, names: dict[str, str]) -> str:
@@ -46,9 +55,9 @@ def said(node: ast.expr, names: dict[str, str]) -> str:
     return "X"
 
 
-def sentences(module: str) -> set[str]:
+def sentences(module: str, package: str = "schoolgate_exceptions") -> set[str]:
     """Return what a module says when it refuses something."""
-    tree = ast.parse((files("schoolgate_exceptions") / f"{module}.py").read_text("utf-8"))
+    tree = ast.parse((files(package) / f"{module}.py").read_text("utf-8"))
     names = {
         one.targets[0].id: one.value.value
         for one in tree.body
@@ -81,6 +90,30 @@ def test_every_refusal_has_words(module):
     """Whatever a service refuses with is known to the pages, which have it in English and Welsh."""
     unknown = {one for one in sentences(module) - NOT_ON_PAGES if match(one) is None}
     assert not unknown
+
+
+@pytest.mark.parametrize("module", ["write", "history"])
+def test_every_refusal_of_the_policy_file_has_words(module):
+    """So is whatever keeps the policy from being read, written or looked back at."""
+    unknown = {one for one in sentences(module, "schoolgate_policy") - NOT_ON_PAGES if match(one) is None}
+    assert not unknown
+
+
+def test_pages_say_nothing_of_their_own():
+    """What a page finds wrong with a form is among the sentences that have words, too."""
+    found = set()
+    for file in (files("schoolgate_exceptions") / "web").iterdir():
+        if file.name.endswith(".py") and not file.name.startswith("api") and file.name not in NOT_READ:
+            tree = ast.parse(file.read_text("utf-8"))
+            values = [
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            ]
+            found |= {
+                f"{file.name}: {one}" for one in values if re.fullmatch(r"[a-z]+(,? [\w.:-]+){3,}", one)
+            }
+    assert not {one for one in found if match(one.partition(": ")[2]) is None}
 
 
 def test_words_know_what_is_filled_in():

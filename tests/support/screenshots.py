@@ -1,5 +1,6 @@
 """Take a picture of every page of the portal, on a telephone and on a desk, light and dark; `make screenshots`."""
 
+import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from schoolgate_exceptions.workflow import State
 
 SIZES = {"telephone": (390, 844), "desk": (1280, 860)}
 CHROMIUM = "/usr/bin/chromium"
+_numbers = itertools.count(1)  # of requests that are decided for a picture: none is asked for twice
 
 
 def sign_in(page: Page, portal: LivePortal, email: str) -> None:
@@ -40,12 +42,6 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     about = school.link("khan.example", LOOPBACK)
     known = school.link("blocked.example", LOOPBACK)
     requests = by_host(show)
-    with school.service.office.write() as connection:
-        request = requests["facebook.com"]
-        account = next(one for one in school.service.accounts.listed() if one.email == HEADTEACHER)
-        token = school.service.publisher._desk.tokens.issue(
-            connection, request.number, account.number, Role.HEAD
-        )
     yield "front", "/"
     yield "ask-1-for", f"/ask?about={about}"
     yield "ask-1-error", f"/ask?about={about}&asked=1&for-asked=1"
@@ -67,7 +63,7 @@ def public_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "certificate", "/certificate"
     yield "sign-in", "/sign-in"
     yield "set-up", "/set-up/whatever"
-    yield "approve", f"/approve/{token}"
+    yield "approve", link_of(show, requests["facebook.com"])
     yield "signed-out", "/signed-out"
     yield "invitation", "/invitation/whatever"
     yield "missing", "/nowhere"
@@ -191,6 +187,18 @@ def walked_pages(show: Showcase) -> Iterator[tuple[str, str, Walk]]:
         service.reviewing.refuse(show.officer, late.id, "Not this one")
         page.get_by_role("button", name="Take it back").click()
 
+    def decided(button: str) -> Walk:
+        def walk(page: Page) -> None:
+            number = next(_numbers)
+            asked = show.school.ask(f"sea{number}.twitter.com", f"10.20.9.{number}", reason="A film")
+            grant = service.queue.case(show.officer, asked.id).grant
+            service.reviewing.recommend(show.officer, asked.id, grant, "One film, one week.")
+            page.goto(url + link_of(show, asked))
+            page.get_by_label("Note or answer").fill("Please show it once, to the whole class")
+            page.get_by_role("button", name=button, exact=True).click()
+
+        return walk
+
     yield LEAD, "device-dsl", device
     yield OFFICER, "device", device
     yield OFFICER, "home-part-down", part_down
@@ -201,6 +209,8 @@ def walked_pages(show: Showcase) -> Iterator[tuple[str, str, Walk]]:
     yield "", "report-429", too_many
     yield "", "report-503", busy
     yield "", "standing-409", too_late
+    yield HEADTEACHER, "approve-done", decided("Approve")
+    yield HEADTEACHER, "approve-refused", decided("Do not approve")
 
 
 def by_host(show: Showcase) -> dict[str, AccessRequest]:
@@ -208,6 +218,15 @@ def by_host(show: Showcase) -> dict[str, AccessRequest]:
     wanted = Filter(states=frozenset(State))
     found = show.school.service.queue.listed(show.officer, wanted)
     return {one.host: one for one in sorted(found, key=lambda one: one.created_at)}
+
+
+def link_of(show: Showcase, request: AccessRequest) -> str:
+    """Return the path of a fresh link to a case, as the headteacher's letter has it."""
+    service = show.school.service
+    head = next(one for one in service.accounts.listed() if one.email == HEADTEACHER)
+    with service.office.write() as connection:
+        token = service.publisher._desk.tokens.issue(connection, request.number, head.number, Role.HEAD)
+    return f"/approve/{token}"
 
 
 def _refused(show: Showcase) -> AccessRequest:

@@ -198,7 +198,7 @@ class Devices:
             if network is not None:
                 return actor.require(*self.who_sees(network))
         actor.require(*SEES_PUPILS)
-        raise NotFound("nothing of this device is kept")
+        raise NotFound("nothing of this device is kept any more")
 
     def held(self, connection: Connection) -> frozenset[str]:
         """Return the devices whose events are held."""

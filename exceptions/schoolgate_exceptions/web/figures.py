@@ -158,7 +158,9 @@ class Figures:
 
     def reasons(self) -> Figure:
         """Draw why it was blocked."""
-        words = self._named(self._visits("reason", verdict="block"), lambda one: one.replace("_", " "))
+        words = self._named(
+            self._visits("reason", verdict="block"), lambda one: self._t.of("reason.", one.replace("_", " "))
+        )
         return self._bars("reasons", "reason", words)
 
     def waiting(self) -> Figure:

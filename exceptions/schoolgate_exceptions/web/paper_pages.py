@@ -1,6 +1,6 @@
 """Papers in the portal: to read, to print, and to take along; each look and each file is a row of the audit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from schoolgate_exceptions.errors import InvalidInput
@@ -20,18 +20,17 @@ _DAY = "write a day such as 2026-11-02"
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A paper: its address, what it is called, who may read it (none named: all), and its forms."""
+    """A paper: its address, by which the texts call it, who may read it (none named: all), and its forms."""
 
     path: str
-    name: str
     roles: tuple[Role, ...]
     forms: tuple[str, ...] = PAPER_FORMS
 
 
-REPORT = Shelf("/papers/report", "Report", READS_REPORTS, REPORT_FORMS)
-EVIDENCE = Shelf("/papers/evidence", "Standards", READS_EVIDENCE)
-LIMITS = Shelf("/papers/limits", "Limits", ())
-ANNEX = Shelf("/papers/data-protection", "Data protection", READS_EVIDENCE)
+REPORT = Shelf("/papers/report", READS_REPORTS, REPORT_FORMS)
+EVIDENCE = Shelf("/papers/evidence", READS_EVIDENCE)
+LIMITS = Shelf("/papers/limits", ())
+ANNEX = Shelf("/papers/data-protection", READS_EVIDENCE)
 _SHELVES = (REPORT, EVIDENCE, LIMITS, ANNEX)
 
 
@@ -86,10 +85,11 @@ def _answer(
 def _shown(
     counter: Counter, visit: Visit, shelf: Shelf, paper: Paper, said: Form, errors: dict[str, str]
 ) -> Page:
-    return counter.page(
+    return counter.page(  # `english`: the papers themselves are in no other language
         visit, "office/paper.html.j2", 422 if errors else 200,
         title=paper.document.title, paper=paper.document, shelf=shelf, is_report=shelf is REPORT, said=said, errors=errors,
         shelves=[one for one in _SHELVES if not one.roles or visit.has(*one.roles)], periods=(), network="",
+        english=replace(visit.t, language="en"),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from schoolgate_exceptions.roles import Role
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.forms import Form, parse_day
 from schoolgate_exceptions.web.visit import Visit
+from schoolgate_exceptions.web.words import LANGUAGES
 
 _ASSIGNABLE = tuple(role for role in Role if role.is_assignable)
 KEEPERS = (Role.OFFICER, Role.HEAD, Role.TECHNICIAN)
@@ -100,6 +101,7 @@ def _page(counter: Counter, visit: Visit, errors: dict[str, str]) -> Page:
         listed=counter.service.accounts.listed(),
         waivers=counter.service.people.waivers(),
         assignable=_ASSIGNABLE,
+        languages=list(LANGUAGES.items()),
         today=counter.service.office.today(),
         can_change=visit.has(*KEEPERS),
         said=visit.form,

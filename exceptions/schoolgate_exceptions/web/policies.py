@@ -54,8 +54,8 @@ def save(counter: Counter, visit: Visit) -> Page:
             current.version,
             changes=_difference(current.text, text),
             why=why,
-            problem=f"{error}. Your words are still here: look at the changes below, which are against the "
-            "file as it is now, and save again.",
+            problem=str(error),
+            conflict=True,
             status=409,
         )
     except PolicyUnwritable as error:
@@ -107,6 +107,7 @@ def _form(
     changes: tuple[str, ...] = (),
     why: str = "",
     problem: str = "",
+    conflict: bool = False,
     checked: bool = False,
     status: int = 200,
 ) -> Page:
@@ -120,6 +121,7 @@ def _form(
         changes=changes,
         why=why,
         problem=problem,
+        conflict=conflict,
         checked=checked,
     )
 
