@@ -1,19 +1,23 @@
 """The servers that are compared, set up for the same job: block these names, forward the rest, remember answers."""
 
 import contextlib
+import math
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 STUB = ("127.0.0.2", 5300)
 CLIENTS = tuple(f"127.0.20.{number}" for number in range(1, 5))
+_IDLE, _MOMENT = 0.02, 1.2  # a process that uses less of a core for so many seconds rests
 _PATIENCE = 60.0  # seconds to become ready
 _PROBE = b"\0\1\1\0\0\1\0\0\0\0\0\0\5probe\7example\0\0\1\0\1"
 
@@ -92,6 +96,27 @@ blocked = newSuffixMatchNode()
 for line in io.lines("{folder}/names.txt") do blocked:add(newDNSName(line)) end
 addAction(SuffixMatchNodeRule(blocked), RCodeAction(DNSRCode.NXDOMAIN))
 """
+
+
+@contextlib.contextmanager
+def portal(folder: Path) -> Iterator[None]:
+    """Read what the sinkhole tells, as the portal does: sending is part of its work."""
+    place = folder / "state" / "events.sock"
+    place.parent.mkdir(exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(place))
+        reader = threading.Thread(target=_read_all, args=(sock,), daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            sock.shutdown(socket.SHUT_RDWR)
+            reader.join()
+
+
+def _read_all(sock: socket.socket) -> None:
+    while sock.recv(65536):
+        pass
 
 
 def free_port() -> int:
@@ -179,6 +204,13 @@ class Process:
         """Seconds on the processor so far, of all threads that live."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+    def rest(self) -> None:
+        """Wait until it has done what it does afterwards, such as telling the portal of what it blocked."""
+        before = -math.inf
+        while self.cpu - before > _IDLE * _MOMENT:
+            before = self.cpu
+            time.sleep(_MOMENT)
 
     @property
     def resident(self) -> float:

@@ -156,23 +156,13 @@ class Metrics:
 
     def decision(self, attempt: Attempt, decision: Decision) -> None:
         """Count one verdict."""
-        self._count(attempt.point, decision, 1)
+        labels = decision.network, decision.verdict, decision.reason
+        self._add(attempt.point, labels, decision.category or "", 1)
 
-    def repeated(
-        self,
-        point: Point,
-        tally: Mapping[tuple[str, str, str, str, str], int],
-        rows: Iterable[tuple[str, Decision, int]] = (),
-    ) -> None:
-        """Count verdicts given again and again: some by (network, verdict, reason, …), some one by one."""
+    def repeated(self, point: Point, tally: Mapping[tuple[str, str, str, str, str], int]) -> None:
+        """Count verdicts given again and again, by network, verdict, reason, service and category."""
         for (network, verdict, reason, _, category), times in tally.items():
             self._add(point, (network, verdict, reason), category, times)
-        for _, decision, times in rows:
-            self._count(point, decision, times)
-
-    def _count(self, point: Point, decision: Decision, times: int) -> None:
-        labels = decision.network, decision.verdict, decision.reason
-        self._add(point, labels, decision.category or "", times)
 
     def _add(self, point: Point, labels: tuple[str, str, str], category: str, times: int) -> None:
         key = point, *labels

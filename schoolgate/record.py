@@ -52,8 +52,9 @@ class MetricsRecorder:
             if self.own:
                 batch = [one for one in batch if one[0] not in self.own]
             everything = self._events is not None and self._events.wants_everything
-            tally, rows = _tally(batch, everything=everything)
-            self._metrics.repeated(point, tally, rows)
+            tally, told, rows = _tally(batch, everything=everything)
+            self._metrics.repeated(point, tally)
+            self._metrics.repeated(point, told)
             if self._events is not None:
                 self._events.repeated(point, tally, rows, time.time())
             if not _log.is_enabled_for(logging.DEBUG):
@@ -100,20 +101,22 @@ class MetricsRecorder:
 
 def _tally(
     batch: Sequence[tuple[str, Decision, int]], *, everything: bool
-) -> tuple[Tally, list[tuple[str, Decision, int]]]:
-    """Split a batch into what is only counted, and what a row is kept of. The only loop over all of it."""
+) -> tuple[Tally, Tally, list[tuple[str, Decision, int]]]:
+    """Split a batch into what is only counted, and what a row is kept of, which is also counted. The only loop over it."""
     tally: dict[tuple[str, str, str, str, str], int] = {}
+    told: dict[tuple[str, str, str, str, str], int] = {}
     rows = []
     for one in batch:
         _, decision, times = one
-        if everything or decision.verdict is Verdict.BLOCK:
-            rows.append(one)
-            continue
         key = (
             decision.network, decision.verdict, decision.reason, decision.service or "", decision.category or "",
         )  # fmt: skip
-        tally[key] = tally.get(key, 0) + times
-    return tally, rows
+        if everything or decision.verdict is Verdict.BLOCK:
+            rows.append(one)
+            told[key] = told.get(key, 0) + times
+        else:
+            tally[key] = tally.get(key, 0) + times
+    return tally, told, rows
 
 
 def _where(error: Exception) -> str:

@@ -19,8 +19,9 @@ Invariants, in the order in which they are easiest to break:
 import math
 import struct
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from schoolgate_dns.admission import Asker, Later
 from schoolgate_dns.batch import address_of, piece
@@ -38,7 +39,7 @@ from schoolgate_policy.ports import Clock, PolicySource
 _ARENA = 4 * 1024 * 1024  # octets of answers given in one second; what is more is made slowly
 _RESERVE = 64 * 1232  # octets that one batch may need
 _MOST_LANES = 8_192
-_FEW, _MANY = 1_000, 50_000  # notes that are handed in at once; notes that are kept at most
+_FEW, _MANY = 1_000, 50_000  # notes, or answers in a second, that are no rush; notes that are kept at most
 _AT_A_TIME = 100  # notes handed in without a pause, so that no query waits for all of them
 _RUSH = 5  # seconds for which more than a few notes are kept together
 _LONGEST_KEY = 254  # octets behind the id of a question that is worth keeping
@@ -53,11 +54,10 @@ class _Told:
     """What to note when an answer is given again."""
 
     decision: Decision
-    rcode: str
-    cached: bool
+    outcome: tuple[str, bool]  # response code, and whether it came from the cache
 
 
-type _Notes = dict[tuple[str, _Told], int]  # client's address, and what it was told so often
+type _Notes = dict[str, dict[_Told, int]]  # client's address, and what it was told so often
 
 
 @dataclass(slots=True)
@@ -144,7 +144,9 @@ class FastPath:
         self._used = 0
         self._spilt: list[bytearray] = []
         self._notes: _Notes = {}
-        self._leaving: _Notes = {}  # notes that are handed in bit by bit
+        self._leaving: Iterator[tuple[str, Decision, int]] | None = (
+            None  # notes that are handed in bit by bit
+        )
         self._set_out = 0  # second
 
     def tick(self) -> None:
@@ -165,7 +167,9 @@ class FastPath:
 
     def settle(self) -> None:
         """Count what was given, hand in the notes unless there is a rush, and end the second: `hot` is empty afterwards."""
+        answers = 0
         for client, (_, _, lane) in list(self.lanes.items()):
+            answers += len(lane.given)
             if lane.given and not self._note(lane):
                 self.close(client)
             elif lane.closed:
@@ -175,47 +179,54 @@ class FastPath:
         self._told.clear()
         self._spilt.clear()
         self._used = 0
+        count = sum(map(len, self._notes.values()))
         waited = self._lookup.second() - self._set_out
-        if len(self._notes) >= _MANY:
+        if count >= _MANY:
             self.hand_in_all()
-        elif not self._leaving and (len(self._notes) <= _FEW or waited >= _RUSH):
-            self._set_out = self._lookup.second()
-            self._leaving, self._notes = self._notes, {}
+        elif self._leaving is None and (min(count, answers) <= _FEW or waited >= _RUSH):
+            self._send_off()
             self.hand_in()
 
-    def hand_in(self, most: int = _AT_A_TIME) -> bool:
-        """Give the recorder some of the notes that are leaving; return whether there are more."""
-        leaving, batch = self._leaving, []
-        for _ in range(min(most, len(leaving))):
-            (address, told), times = leaving.popitem()
-            batch.append((address, told.decision, times))
+    def _send_off(self) -> None:
+        self._set_out = self._lookup.second()
+        notes, self._notes = self._notes, {}
+        self._leaving = (
+            (address, told.decision, times) for address, kept in notes.items() for told, times in kept.items()
+        )
+
+    def hand_in(self, most: int | None = _AT_A_TIME) -> bool:
+        """Give the recorder some of the notes that are leaving; return whether there may be more."""
+        if self._leaving is None:
+            return False
+        batch = list(islice(self._leaving, most))
+        if len(batch) != most:
+            self._leaving = None
         if batch:
             self._recorder.repeated(Point.DNS, batch)
-        return bool(leaving)
+        return self._leaving is not None
 
     def hand_in_all(self) -> None:
         """Give the recorder all notes at once."""
-        self.hand_in(len(self._leaving))
-        self._leaving, self._notes = self._notes, {}
-        self.hand_in(len(self._leaving))
+        self.hand_in(None)
+        self._send_off()
+        self.hand_in(None)
 
     def _note(self, lane: Lane) -> bool:
         """Count and note what a client was given this second; return whether it may go on like that."""
-        rcodes: Counter[tuple[str, bool]] = Counter()
-        notes, address = self._notes, lane.address
-        alike = total = 0
-        for given, times in Counter(lane.given).items():
-            told = self._told[given]
-            rcodes[told.rcode, told.cached] += times
-            notes[address, told] = notes.get((address, told), 0) + times
-            total += times
-            alike = max(alike, times)
+        outcomes: dict[tuple[str, bool], int] = {}
+        notes, tolds, given = self._notes.setdefault(lane.address, {}), self._told, Counter(lane.given)
+        for answer, times in given.items():
+            told = tolds[answer]
+            outcome = told.outcome
+            outcomes[outcome] = outcomes.get(outcome, 0) + times
+            notes[told] = notes.get(told, 0) + times
+        total = len(lane.given)
         lane.given.clear()
-        for (rcode, cached), times in rcodes.items():
+        for (rcode, cached), times in outcomes.items():
             self._counters.query(Transport.UDP, rcode, times)
             if cached:
                 self._counters.cache(CacheOutcome.HIT, times)
-        return self._resolver.admission.charge(address, total, alike)
+        return self._resolver.admission.charge(lane.address, total, max(given.values()))
 
     def close(self, client: bytes) -> None:
         """Let the resolver answer a client for a second: it asks more than a client may, and limits are kept there."""
@@ -265,7 +276,7 @@ class FastPath:
     def _keep(self, table: _Table, key: bytes, body: bytes, basis: Basis, decision: Decision) -> bytes:
         """Take an answer that may be given again into the tables; return its piece."""
         found, edge = basis.found, basis.edge
-        told = _Told(decision, _RCODES.get(body[1] & 0xF, "OTHER"), found is not None)
+        told = _Told(decision, (_RCODES.get(body[1] & 0xF, "OTHER"), found is not None))
         if edge is not None and (edge.microsecond or self._on_the_second):
             return self._place(body)  # what is left until the edge changes within this second
         last = edge.timestamp() - self._config.policy_ttl - 1 if edge is not None else math.inf

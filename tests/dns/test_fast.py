@@ -230,7 +230,7 @@ def test_a_rush_is_handed_in_bit_by_bit(pair, dns):
     while pair.fast.hand_in():
         sizes.append(len(pair.recorder.decisions) - asked - sum(sizes))
     told = Counter(decision.host for _, decision in pair.recorder.decisions)
-    assert sizes == [100] * 6
+    assert sizes == [100] * 7
     assert told == {f"n{number}.bbc.co.uk": 3 for number in range(700)}
 
 

@@ -114,8 +114,8 @@ def test_blocks_are_counted_by_kind_of_site():
     made = {"at": MONDAY, "valid_until": None, "host": "x.example", "network": "pupils", "message": "no"}
     metrics.decision(attempt, Decision(Verdict.BLOCK, Reason.RULE, category="video", **made))
     metrics.decision(attempt, Decision(Verdict.ALLOW, Reason.RULE, category="video", **made))
-    again = Decision(Verdict.BLOCK, Reason.RULE, **made)
-    metrics.repeated(Point.DNS, {("pupils", "allow", "rule", "", "video"): 5}, [("127.0.20.5", again, 7)])
+    tally = {("pupils", "allow", "rule", "", "video"): 5, ("pupils", "block", "rule", "", ""): 7}
+    metrics.repeated(Point.DNS, tally)
     value = metrics.registry.get_sample_value
     labels = {"point": "dns", "network": "pupils"}
     assert value("schoolgate_blocks_total", {**labels, "category": "video"}) == 1
