@@ -73,7 +73,7 @@ class Audit:
                 or actor.name
                 or (f"device {actor.device}" if actor.device else "somebody"),
                 "account": actor.account,
-                "role": str(role or next((one for one in Role if one in actor.roles), "")),
+                "role": str(role or actor.foremost or ""),
                 "details": details,
             },
             ensure_ascii=False,

@@ -27,6 +27,10 @@ class Role(StrEnum):
 
 
 NEEDS_SECOND_FACTOR = frozenset({Role.OFFICER, Role.HEAD, Role.DEPUTY})
+_WEIGHTS = [  # the less a role may do, the further in front
+    Role.REQUESTER, Role.GOVERNOR, Role.TEACHER, Role.TECHNICIAN, Role.DPO, Role.DSL, Role.OFFICER, Role.DEPUTY,
+    Role.HEAD, Role.SYSTEM,
+]  # fmt: skip
 APPROVERS = frozenset({Role.HEAD, Role.DEPUTY})
 
 
@@ -46,6 +50,11 @@ class Actor:
     def has(self, *roles: Role) -> bool:
         """Whether the actor has one of some roles."""
         return bool(self.roles & set(roles))
+
+    @property
+    def foremost(self) -> Role | None:
+        """The role that tells most about what the actor may do: that of everybody last, None where there is none."""
+        return max(self.roles, key=_WEIGHTS.index, default=None)
 
     def require(self, *roles: Role) -> Role:
         """Return the first of some roles that the actor has.

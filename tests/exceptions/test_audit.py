@@ -6,7 +6,7 @@ from school import School
 
 from schoolgate_exceptions.errors import AuditBroken, NotAllowed
 from schoolgate_exceptions.queue import Filter
-from schoolgate_exceptions.roles import Role
+from schoolgate_exceptions.roles import ANYBODY, SYSTEM, Actor, Role
 from schoolgate_exceptions.workflow import State
 
 
@@ -30,6 +30,20 @@ def force(school: School, *statements: str) -> None:
             connection.execute(sa.text("ALTER TABLE audit DISABLE TRIGGER ALL"))
         for statement in statements:
             connection.execute(sa.text(statement))
+
+
+def test_a_row_names_the_role_that_counts(school: School) -> None:
+    """Everybody may also ask for access: a row about an officer's act says officer, one about a pupil's says requester."""
+    service = school.service
+    officer = Actor(
+        frozenset({Role.REQUESTER, Role.TEACHER, Role.OFFICER}), account=7, email="sam@school.example"
+    )
+    with service.office.write() as connection:
+        for actor in (officer, ANYBODY, SYSTEM, Actor(frozenset())):
+            service.office.audit.add(connection, service.office.now(), actor, "policy.read")
+        rows = list(service.office.audit.entries(connection))
+    assert [row.role for row in rows] == ["e-safety officer", "requester", "schoolgate", ""]
+    assert set(Role) == {actor.foremost for actor in (Actor(frozenset({role})) for role in Role)}
 
 
 @pytest.mark.parametrize(
