@@ -35,6 +35,7 @@ class Point(StrEnum):
 
 # RFC 9110 9.2.1 (safe methods): what asks for something and changes nothing. TRACE and CONNECT are never forwarded.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+SENDING = ("POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)

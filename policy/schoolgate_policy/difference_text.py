@@ -1,6 +1,6 @@
 """A difference in words and as JSON: `pupils: Instagram: blocked → allowed, mon-fri 12:10-13:10 in term`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from schoolgate_policy.cells import Group
@@ -110,7 +110,7 @@ def subjects(change: Change, survey: Survey, catalogue: Catalogue) -> list[str]:
     found, told = _services(whole, catalogue)
     found += sorted(whole - told)
     rest = [site for site in change.sites if site.name not in whole]
-    return [*found, *dict.fromkeys(text for site in rest if (text := _piece(site, sites)))]
+    return [*found, *dict.fromkeys(text for site in rest if (text := _piece(site, sites, possible)))]
 
 
 def _services(whole: set[str], catalogue: Catalogue) -> tuple[list[str], set[str]]:
@@ -138,7 +138,7 @@ def _services(whole: set[str], catalogue: Catalogue) -> tuple[list[str], set[str
     return [name for name in found if name.removeprefix("category:") not in parents] + sorted(single), told
 
 
-def _piece(site: Site, among: set[Site]) -> str:
+def _piece(site: Site, among: set[Site], possible: Sequence[Site]) -> str:
     """Name one site that does not stand for a whole name; empty where another one's words say it too."""
     if site.locked:
         return f"the sites on the locked list {site.locked}"
@@ -157,7 +157,7 @@ def _piece(site: Site, among: set[Site]) -> str:
             with_pages = any(other.name == site.name and other.part is Part.PAGE for other in among)
             text = "" if with_pages else f"{where} (its name, for the sake of a page)"
         case Part.PAGE:
-            text = page
+            text = _page(site, page, among, {other for other in possible if other.is_page_of(site)})
         case Part.OTHER_PAGES:
             text = f"{where} (all other pages)"
         case Part.ODD_PAGES:
@@ -166,3 +166,15 @@ def _piece(site: Site, among: set[Site]) -> str:
         case _:
             text = where
     return " below ".join(part for part in (on, text) if part) if on else text
+
+
+def _page(site: Site, page: str, among: set[Site], alike: set[Site]) -> str:
+    """Name a page, or what is sent to it; `alike` is the page with everything that can be done with it."""
+    reading, sent = [{one for one in alike if (one.method is None) is reads} for reads in (True, False)]
+    if alike <= among:
+        return page
+    if site in reading:
+        return f"{page} (to read)"
+    return (
+        f"{page} (what is sent to it)" if sent <= among else f"{page} (what is sent to it by {site.method})"
+    )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from schoolgate_policy.compile import compile_policy
+from schoolgate_policy.decision import READING, SENDING
 from schoolgate_policy.lists.spec import HostSet
 from schoolgate_policy.model import LockedList, Policy, Target, TargetKind
 from schoolgate_policy.names import as_ip, suffixes
@@ -34,7 +35,10 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Hosts and pages that are judged alike; `host` and `path` are one of them. `name` None: any other host."""
+    """Hosts and pages that are judged alike; `host` and `path` are one of them. `name` None: any other host.
+
+    `method` None: requests that read, and names; else what is sent by this method stands for all that is judged alike.
+    """
 
     name: str | None
     part: Part
@@ -43,6 +47,11 @@ class Site:
     page: str = ""
     lists: frozenset[str] = frozenset()
     locked: str | None = None
+    method: str | None = None
+
+    def is_page_of(self, other: "Site") -> bool:
+        """Whether both are the same page, whatever is done with it."""
+        return replace(self, method=None) == replace(other, method=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ class Sites:
             if target.kind is TargetKind.URL:
                 self._pages.setdefault(target.value, set()).add(target.path)
         self._names = _names(policies, targets)
+        self._methods = _methods(policies)
         self._parts_only = frozenset().union(
             *(
                 compile_policy(policy, (), state).parts.names
@@ -97,7 +107,11 @@ class Sites:
     def find(self, host: str, path: str | None, lists: frozenset[str] = frozenset()) -> Site | None:
         """Return the site of a canonical host, and path prefix where only pages differ; None where none fits."""
         name = next((part for part in suffixes(host) if part in self._names), None)
-        fitting = [site for site in self.all if site.name == name and site.lists == lists and not site.locked]
+        fitting = [
+            site
+            for site in self.all
+            if site.name == name and site.lists == lists and not site.locked and not site.method
+        ]
         if path is not None:
             below = [s for s in fitting if s.part is Part.PAGE and is_below(path, s.page)]
             if below:
@@ -136,7 +150,8 @@ class Sites:
             return
         yield Site(name, Part.NAME, host, None, "", lists)
         for page in pages:
-            yield Site(name, Part.PAGE, host, page, page, lists)
+            for method in (None, *self._methods):
+                yield Site(name, Part.PAGE, host, page, page, lists, method=method)
             yield Site(name, Part.ODD_PAGES, host, page.rstrip("/") + _ODD, page, lists)
         if "/" not in pages:
             other = "/"
@@ -177,6 +192,21 @@ def _names(policies: Iterable[Policy], targets: Iterable[Target]) -> frozenset[s
         for service in policy.catalogue.services.values():
             named.update(service.domains, service.shared_domains)
     return frozenset(named)
+
+
+def _methods(policies: Iterable[Policy]) -> tuple[str, ...]:
+    """Return the methods of which some page takes one and not another, and one for those that nothing speaks of."""
+    entries = [
+        entry
+        for policy in policies
+        for state in (None, *policy.states)
+        for entry in compile_policy(policy, (), state).entries
+    ]
+    told: set[str] = set().union(*(entry.methods for entry in entries))
+    if not told:
+        return ()
+    others = [method for method in SENDING if method not in told]
+    return (*sorted(told - READING), *others[:1])
 
 
 def _covering(lists: Mapping[str, HostSet], name: str) -> frozenset[str]:

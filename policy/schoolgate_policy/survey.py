@@ -54,7 +54,7 @@ class Survey:
 
     def look(self, group: Group, site: Site) -> object:
         """Return what decides how a site is judged for a group: with the same look, the same verdicts."""
-        return self._audience(group), self._looks[site]
+        return self._audience(group), self._looks[site], site.method
 
     def is_possible(self, group: Group, site: Site) -> bool:
         """Whether such an attempt can be seen at all: pages are where a connection is opened in some policy."""
@@ -87,7 +87,9 @@ class Survey:
         decisions: list[tuple[Decision, ...]] = [()] * len(self.times)
         for part in self._alike(group, site):
             numbers = list(bits_of(part))
-            attempt = Attempt(group.address, site.host, self.times[numbers[0]].at, site.path)
+            attempt = Attempt(
+                group.address, site.host, self.times[numbers[0]].at, site.path, method=site.method
+            )
             answer = tuple(engine.decide(attempt) for engine in self.engines)
             for number in numbers:
                 decisions[number] = answer

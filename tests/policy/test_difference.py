@@ -62,8 +62,30 @@ def test_a_page_exception_names_the_page() -> None:
     )
     (line, _) = lines(rule, rule + grant)
     assert line == (
-        "staff (office-pc): facebook.com/ours: blocked → allowed, mon-fri 12:10-13:10 to 2026-12-18"
+        "staff (office-pc): facebook.com/ours (to read): blocked → allowed, mon-fri 12:10-13:10 to 2026-12-18"
     )
+
+
+def test_what_may_be_sent_to_a_page_is_named() -> None:
+    """A method more or less is a change of its own; all that can be done with a page is just the page."""
+    rule = "  - {block: facebook, for: staff, reason: no}\n"
+    page = "rules:\n  - {allow: facebook.com/ours, for: staff, reason: yes%s}\n" + rule
+    told = "staff: facebook.com/ours%s: %s, at all times"
+    lists = {}
+    for name, more in (
+        ("read", ""),
+        ("form", ", methods: [POST]"),
+        ("edit", ", methods: [POST, PUT, PATCH, DELETE]"),
+    ):
+        lists[name] = page % more
+    assert lines(lists["read"], lists["form"])[::2] == [
+        told % (" (what is sent to it by POST)", "blocked → allowed")
+    ]
+    assert lines(lists["edit"], lists["read"])[::2] == [told % (" (what is sent to it)", "allowed → blocked")]
+    first, *_ = lines(lists["read"], lists["edit"])
+    assert first == told % (" (what is sent to it)", "blocked → allowed")
+    open_page = f"always_allow: [facebook.com/ours]\nrules:\n{rule}"
+    assert lines(f"rules:\n{rule}", open_page)[0].startswith("staff: facebook.com/ours: blocked → allowed")
 
 
 def test_an_exception_that_ends_within_a_day() -> None:
