@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from schoolgate_exceptions import repository
 from schoolgate_exceptions.desk import Desk, Said
-from schoolgate_exceptions.errors import InvalidInput, InvalidReference, NotAllowed, TooMany
+from schoolgate_exceptions.errors import InvalidInput, InvalidReference, NotAllowed, TooMany, WorkflowError
 from schoolgate_exceptions.granting import is_locked
 from schoolgate_exceptions.kinds import Kind, Purpose
 from schoolgate_exceptions.mails import Letter
@@ -56,6 +56,7 @@ class Standing:
     answer: str  # the newest answer or question of those who decide
     waiting_for_answer: bool
     mine: bool  # the one who looks is the one who asked
+    shared: bool  # others have asked for the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class Asking:
             answers[-1] if answers else "",
             request.waiting_for_answer,
             is_mine(request, actor),
+            request.askers > 1,
         )
 
     def answer(self, reference: str, actor: Actor, text: str) -> AccessRequest:
@@ -188,11 +190,13 @@ class Asking:
 
         Raises:
             NotAllowed: it is somebody else's.
-            WorkflowError: it was decided already.
+            WorkflowError: it was decided already, or others wait for it as well.
 
         """
         with self._office.write() as connection:
             request = self._own(connection, reference, actor)
+            if request.askers > 1:
+                raise WorkflowError("others have asked for the same; it stays open for them")
             return self._desk.move(connection, request, Action.WITHDRAW, _as_requester(actor))
 
     def mine(self, actor: Actor) -> list[AccessRequest]:

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from school import OTHER_PUPIL, PUPIL, STAFF, School
 
-from schoolgate_exceptions.errors import TooMany
+from schoolgate_exceptions.errors import TooMany, WorkflowError
 from schoolgate_exceptions.kinds import Kind, Purpose
 from schoolgate_exceptions.model import Ask, OfficialUse
 from schoolgate_exceptions.office import Limits
@@ -103,6 +103,20 @@ def test_pages_of_one_site_are_not_one_request(school, officer):
     second = asking.submit(replace(plain, host="blocked.example/two"), other, STAFF).request
     assert (first.path, second.path) == ("/one", "/two")
     assert first.id != second.id
+
+
+def test_who_asked_first_cannot_take_it_from_the_others(school):
+    """A request that others wait for as well stays open, whoever made it; alone it can be taken back."""
+    asking = school.service.asking
+    request = school.ask("blocked.example")
+    first = asking.asker(PUPIL)
+    assert asking.standing(request.reference, first).mine
+    assert not asking.standing(request.reference, first).shared
+    school.ask("blocked.example", address=OTHER_PUPIL)
+    assert asking.standing(request.reference, first).shared
+    with pytest.raises(WorkflowError, match="others have asked for the same; it stays open for them"):
+        asking.withdraw(request.reference, first)
+    assert asking.standing(request.reference, first).state is State.SUBMITTED
 
 
 def test_a_joiner_with_an_account_is_told(school, officer, head):
