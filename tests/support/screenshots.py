@@ -98,6 +98,9 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "attempts-pupils", "/attempts?days=1&network=pupils&lang=cy"
     yield "attempts-vpn", "/attempts?technique=vpn&days=7&lang=en"
     yield "activity", "/activity?lang=en"
+    yield "asked", "/asked"
+    yield "asked-year-welsh", "/asked?days=365&lang=cy"
+    yield "asked-week", "/asked?days=7&lang=en"
     yield "checks", "/checks"
     yield (
         "check",

@@ -14,6 +14,7 @@ from schoolgate_exceptions.web.visit import Visit
 
 READS_CHECKS = (Role.DSL, Role.HEAD, Role.DEPUTY, Role.GOVERNOR, Role.OFFICER, Role.TECHNICIAN)
 READS_ACTIVITY = (*SEES_PUPILS, Role.GOVERNOR, Role.TECHNICIAN, Role.DPO)
+READS_ASKED = (*READERS, Role.GOVERNOR)
 _AUDITORS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN)
 _REGISTRARS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
 _KEEPERS = (Role.OFFICER, Role.HEAD, Role.TECHNICIAN)
@@ -24,6 +25,7 @@ MORE: tuple[tuple[str, tuple[Role, ...]], ...] = (  # what they are called and a
     ("/lists", ()),
     ("/lessons/caps", (Role.OFFICER,)),
     ("/register", _REGISTRARS),
+    ("/asked", READS_ASKED),
     ("/activity", READS_ACTIVITY),
     ("/checks", READS_CHECKS),
     ("/attempts", SEES_PUPILS),

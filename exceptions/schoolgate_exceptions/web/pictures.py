@@ -4,7 +4,7 @@ Each picture is for the eye only: the page has the same numbers in a table besid
 so that letters stay readable there; on a desk a picture grows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -14,6 +14,7 @@ _COLOURS = ("var(--main)", "var(--sun)", "var(--leaf)", "var(--cheek)", "var(--e
 _ROW, _LEFT, _RIGHT = 28, 140, 348
 _HOURS = 24
 _MOST_LETTERS = 19
+_LETTER = 7.5  # how wide one is
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +45,34 @@ def bars(about: str, rows: Sequence[Row]) -> Markup:
     return _svg(about, len(rows) * _ROW + 4, drawn)
 
 
-def columns(about: str, rows: Sequence[Row]) -> Markup:
-    """Draw a column for each row from left to right, its series one upon the other."""
+def columns(
+    about: str,
+    rows: Sequence[Row],
+    *,
+    beside: bool = False,
+    shaded: Collection[int] = (),
+    write: Callable[[int], str] = "{:,}".format,
+) -> Markup:
+    """Draw a column for each row from left to right, its series one upon the other, or one beside the other.
+
+    `shaded` are the numbers of rows with a shade behind them; `write` says a number as people do.
+    """
     height, base = 150, 128
-    most = max((row.total for row in rows), default=0) or 1
+    most = max((max(row.values, default=0) if beside else row.total for row in rows), default=0) or 1
     step = _WIDTH / max(len(rows), 1)
-    drawn = [_line(0, base, _WIDTH, base), _text(0, 11, f"{most:,}")]
+    drawn = [_shade(number * step, step, 18, base) for number in shaded]
+    drawn += [_line(0, base, _WIDTH, base), _text(0, 11, write(most))]
     every = max(1, len(rows) // 6)
     for number, row in enumerate(rows):
-        x, y = number * step, float(base)
+        x, y, wide = number * step + step * 0.12, float(base), step * 0.76
+        wide /= len(row.values) if beside and row.values else 1
         for series, value in enumerate(row.values):
             tall = (base - 18) * value / most
-            y -= tall
-            drawn.append(_box(x + step * 0.12, y, step * 0.76, tall, series, f"{row.label}: {value}"))
-        if number % every == 0:
-            drawn.append(_text(x + step * 0.12, base + 16, row.label))
+            y = base - tall if beside else y - tall
+            left = x + series * wide if beside else x
+            drawn.append(_box(left, y, wide, tall, series, f"{row.label}: {write(value)}"))
+        if number % every == 0 and x + _LETTER * len(row.label) <= _WIDTH:
+            drawn.append(_text(x, base + 16, row.label))
     return _svg(about, height, drawn)
 
 
@@ -68,9 +82,7 @@ def clock(about: str, rows: Mapping[str, Mapping[int, int]], bands: Sequence[tup
     height = len(rows) * _ROW + 24
     step = (_WIDTH - _LEFT) / _HOURS
     drawn = [
-        Markup('<rect x="{:.1f}" y="0" width="{:.1f}" height="{}" fill="var(--tint)"/>').format(
-            _LEFT + start / 60 * step, (end - start) / 60 * step, height - 22
-        )
+        _shade(_LEFT + start / 60 * step, (end - start) / 60 * step, 0, height - 22)
         for start, end in bands
         if end > start
     ]
@@ -106,6 +118,12 @@ def _box(x: float, y: float, width: float, height: float, series: int, about: st
     return Markup(
         '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" fill="{}"><title>{}</title></rect>'
     ).format(x, y, max(width, 0), max(height, 0), colour_of(series), about)
+
+
+def _shade(x: float, width: float, top: float, bottom: float) -> Markup:
+    return Markup('<rect x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}" fill="var(--tint)"/>').format(
+        x, top, width, bottom - top
+    )
 
 
 def _text(x: float, y: float, text: str, *, strong: bool = False) -> Markup:

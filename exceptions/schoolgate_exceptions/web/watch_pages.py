@@ -85,7 +85,12 @@ def _attempts(counter: Counter, visit: Visit, errors: dict[str, str] | None = No
         visit,
         "office/attempts.html.j2",
         422 if errors else 200,
-        figures=[draw.techniques_by_time(), draw.attempts_by_day(), draw.attempts_by_network()],
+        figures=[
+            draw.techniques_by_time(),
+            draw.attempts_by_day(),
+            draw.attempts_by_network(),
+            draw.alerts(),
+        ],
         background=draw.background(),
         alerts=service.alerting.listed(visit.actor, open_only=True),
         past=service.alerting.listed(visit.actor, most=20),
