@@ -277,7 +277,7 @@ def test_the_report_is_printed_on_a4(show: Showcase, opened: Any) -> None:
     assert sentence[0] in taken
 
 
-@pytest.mark.parametrize("name", ["attempts", "activity", "asked"])
+@pytest.mark.parametrize("name", ["attempts", "activity", "asked", "health"])
 def test_pictures_and_numbers_on_paper(show: Showcase, opened: Any, name: str) -> None:
     """Printed, the pages of figures have every question with its numbers, what is folded away too, and no buttons."""
     page = opened("desk", OFFICER)

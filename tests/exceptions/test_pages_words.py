@@ -80,6 +80,7 @@ def test_every_text_is_used_and_every_used_text_exists():
         "common.",
         "figures.",
         "asked.",
+        "health.",
         "watch.sure-",
         "watch.concern-",
         "checks.kind-",

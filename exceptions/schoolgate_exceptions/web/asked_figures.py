@@ -2,35 +2,21 @@
 
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import median
 
 from schoolgate_exceptions.courses import Course, Outcome
-from schoolgate_exceptions.papers.period import between
-from schoolgate_exceptions.queue import is_school_day, school_days
+from schoolgate_exceptions.queue import school_days
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.figures import Figure, Figures, Window
 from schoolgate_exceptions.web.pictures import Row, bars, colour_of, columns
+from schoolgate_exceptions.web.stretches import MOST_DAYS, Stretch, stretches
 from schoolgate_exceptions.web.visit import Visit
 from schoolgate_exceptions.workflow import State
-from schoolgate_policy.model import Policy
 
 PERIODS = (7, 30, 90, 365)
-_MOST_DAYS = 30  # more are drawn by the week
 _TURNS = {State.SUBMITTED: "officer", State.UNDER_REVIEW: "officer", State.RECOMMENDED: "head"}
 _WAITED = ((0, "today"), (1, "one"), (3, "three"), (7, "week"))  # school days at most
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A day or a week of a picture, `[since, until)`; `mark` stands below it, `name` in the table."""
-
-    since: datetime
-    until: datetime
-    mark: str
-    name: str
-    closed: bool = False  # a day on which the school is not open
 
 
 class AskedFigures(Figures):
@@ -43,7 +29,7 @@ class AskedFigures(Figures):
         self._now = counter.service.office.now()
         self._courses = self._evidence.courses(seen.since, seen.until)
         self._stretches = stretches(seen, self._policy)
-        self._by = "day" if seen.days <= _MOST_DAYS else "week"
+        self._by = "day" if seen.days <= MOST_DAYS else "week"
 
     def asked(self) -> Figure:
         """Draw when requests were made, and of which kind."""
@@ -193,29 +179,6 @@ class AskedFigures(Figures):
         if hours:
             return self._t("asked.hours", hours=hours, minutes=minutes)
         return self._t("asked.minutes", minutes=minutes)
-
-
-def stretches(seen: Window, policy: Policy) -> tuple[Stretch, ...]:
-    """Return the days that a page looks at, or where they are many its weeks from Monday, oldest first."""
-    first, last = (date.fromisoformat(seen.labels[place]) for place in (0, -1))
-    zone = policy.calendar.zone
-    if seen.days > _MOST_DAYS:
-        weeks = [between(*days, zone) for days in between(first, last, zone).weeks()]
-        return tuple(
-            Stretch(one.since, one.until, f"{one.first.day}.{one.first.month}.", one.first.isoformat())
-            for one in weeks
-        )
-    days = [between(day, day, zone) for day in (date.fromisoformat(label) for label in seen.labels)]
-    return tuple(
-        Stretch(
-            one.since,
-            one.until,
-            str(one.first.day),
-            one.first.isoformat(),
-            not is_school_day(policy, one.first),
-        )
-        for one in days
-    )
 
 
 def _waited(days: int) -> str:

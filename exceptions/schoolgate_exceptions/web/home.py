@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from schoolgate_exceptions.papers.annex import READS_HEALTH
 from schoolgate_exceptions.papers.desk import READS_EVIDENCE
 from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
 from schoolgate_exceptions.ports import Page
@@ -12,7 +13,7 @@ from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.troubles import troubles
 from schoolgate_exceptions.web.visit import Visit
 
-READS_CHECKS = (Role.DSL, Role.HEAD, Role.DEPUTY, Role.GOVERNOR, Role.OFFICER, Role.TECHNICIAN)
+READS_CHECKS = READS_HEALTH
 READS_ACTIVITY = (*SEES_PUPILS, Role.GOVERNOR, Role.TECHNICIAN, Role.DPO)
 READS_ASKED = (*READERS, Role.GOVERNOR)
 _AUDITORS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN)
@@ -28,6 +29,7 @@ MORE: tuple[tuple[str, tuple[Role, ...]], ...] = (  # what they are called and a
     ("/asked", READS_ASKED),
     ("/activity", READS_ACTIVITY),
     ("/checks", READS_CHECKS),
+    ("/health", READS_CHECKS),
     ("/attempts", SEES_PUPILS),
     ("/papers/report", READS_REPORTS),
     ("/papers/evidence", READS_EVIDENCE),
