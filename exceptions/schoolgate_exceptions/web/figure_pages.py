@@ -69,7 +69,7 @@ def _sections(counter: Counter, visit: Visit, seen: Window) -> Iterator[tuple[st
         draw.ranks("pages", "pages"), draw.counts("errors", "errors"), draw.ranks("jobs-failed", "jobs_failed"),
     ]  # fmt: skip
     yield t("health.machine"), [
-        draw.faults(), draw.ranks("lost", "lost"), draw.counts("recorded", "recorded"), draw.processors(),
+        draw.faults(), draw.ranks("lost", "lost"), draw.counts("recorded", "recorded", apart=True), draw.processors(),
         draw.levels("memory", "memory", megabytes, of=1_000_000), draw.room(),
         draw.levels("clock", "clock", "{:,.0f} ms".format, only="error", of=0.001),
     ]  # fmt: skip

@@ -52,12 +52,12 @@ class HealthFigures(Figures):
         picture = bands(self._ask(question), [one.mark for one in self._stretches], shares)
         return self._figure(question, picture, ("what", "well", "not-well"), table)
 
-    def counts(self, question: str, series: str) -> Figure:
-        """Draw how much of each kind was counted, from left to right."""
+    def counts(self, question: str, series: str, *, apart: bool = False) -> Figure:
+        """Draw how much of each kind was counted, from left to right; `apart`: what has no sum that means something."""
         totals: Tally[str] = Tally()
         for sample in self._counted():
             totals.update({name: round(value) for name, value in sample.of(series).items()})
-        names = [name for name, count in totals.most_common(_MOST_SERIES) if count]
+        names = sorted(name for name, count in totals.most_common(_MOST_SERIES) if count)
         rows, table = [], []
         for one, samples in zip(self._stretches, self._samples, strict=True):
             grown = [sample.of(series) for sample in samples if sample.grew]
@@ -65,10 +65,12 @@ class HealthFigures(Figures):
             every = round(sum(sum(reading.values()) for reading in grown))
             rows.append(Row(one.mark, values))
             if grown and names:
-                table.append((one.name, *(f"{value:,}" for value in values), f"{every:,}"))
+                table.append(
+                    (one.name, *(f"{value:,}" for value in values), *([] if apart else [f"{every:,}"]))
+                )
         titles = [self._called(series, name) for name in names]
-        picture = columns(self._ask(question), rows)
-        head = ("when", *titles, "all")
+        picture = columns(self._ask(question), rows, beside=apart)
+        head = ("when", *titles, *([] if apart else ["all"]))
         return self._figure(question, picture, head, table, series=_legend(titles))
 
     def ranks(self, question: str, series: str) -> Figure:
@@ -143,7 +145,7 @@ class HealthFigures(Figures):
             (f"{run.started_at.astimezone(zone):%Y-%m-%d %H:%M}", *(f"{run.count(one):,}" for one in (Result.KEPT, *odd)))
             for run in runs
         ]  # fmt: skip
-        names = [self._t(f"checks.h-{one}") for one in (Result.KEPT, *odd)]
+        names = [self._t(f"health.checks-{one}") for one in (Result.KEPT, *odd)]
         picture = columns(self._ask("checks"), rows)
         return self._figure("checks", picture, ("when", *names), table, series=_legend(names[1:]))
 

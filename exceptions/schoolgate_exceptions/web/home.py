@@ -70,7 +70,7 @@ def home(counter: Counter, visit: Visit) -> Page:
 
 def _readers(path: str) -> tuple[Role, ...]:
     """Return who may read what a trouble leads to; nobody named: everybody who is signed in."""
-    return {"checks": READS_CHECKS, "queue": READERS}.get(path.split("/")[1], ())
+    return {"checks": READS_CHECKS, "health": READS_CHECKS, "queue": READERS}.get(path.split("/")[1], ())
 
 
 def more(counter: Counter, visit: Visit) -> Page:

@@ -159,12 +159,12 @@ def _box(x: float, y: float, width: float, height: float, series: int, about: st
 
 
 def _marks(marks: Sequence[str], left: float, y: float, most: int = 6) -> Iterator[Markup]:
-    """Yield what stands below a picture that begins at `left`: about so many as have room."""
+    """Yield what stands below a picture that begins at `left`, about so many as have room; empty marks are none."""
     step = (_WIDTH - (left if left >= _LEFT else 0)) / max(len(marks), 1)
-    for number in range(0, len(marks), max(1, len(marks) // most)):
-        x = left + number * step
-        if x + _LETTER * len(marks[number]) <= _WIDTH:
-            yield _text(x, y, marks[number])
+    named = [(left + number * step, mark) for number, mark in enumerate(marks) if mark]
+    for x, mark in named[:: max(1, len(named) // most)]:
+        if x + _LETTER * len(mark) <= _WIDTH:
+            yield _text(x, y, mark)
 
 
 def _dot(x: float, y: float, radius: float, series: int, about: str) -> Markup:
