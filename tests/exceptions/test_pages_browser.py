@@ -282,7 +282,7 @@ def test_pictures_and_numbers_on_paper(show: Showcase, opened: Any, name: str) -
     """Printed, the pages of figures have every question with its numbers, what is folded away too, and no buttons."""
     page = opened("desk", OFFICER)
     page.goto(show.portal.url + dict(screenshots.office_pages(show))[name])
-    questions = [" ".join(one.split()) for one in page.locator(".figure h2").all_text_contents()]
+    questions = [" ".join(one.split()) for one in page.locator(".figure :is(h2, h3)").all_text_contents()]
     printed = pypdf.PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
     text = " ".join(words_of(sheet) for sheet in printed.pages)
     assert len(questions) > 3
