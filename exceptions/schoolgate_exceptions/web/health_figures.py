@@ -1,11 +1,12 @@
 """Figures about the parts of the filter and the machine, from the samples that the portal keeps. They are about nobody."""
 
-from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from math import isfinite
 
 from schoolgate_exceptions.probe_record import Result
-from schoolgate_exceptions.sampling import EVERY, INTERVAL, Sample
+from schoolgate_exceptions.sampling import EVERY, GROWTHS, INTERVAL, Sample
 from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.figures import Figure, Figures, Window
 from schoolgate_exceptions.web.pictures import Row, bands, colour_of, columns, lines
@@ -18,6 +19,29 @@ _MILLION = 1_000_000
 type _Write = Callable[[float], str]
 
 
+class _Place:
+    """What the samples of one place of a picture come to: levels as they were, counts together."""
+
+    def __init__(self) -> None:
+        self.levels: dict[tuple[str, str], list[float]] = {}
+        self.grown: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.seconds = 0.0  # that the counts are of; 0: nothing was counted
+
+    def add(self, sample: Sample) -> None:
+        """Take in a sample."""
+        for series, values in sample.readings.items():
+            for name, value in values.items():
+                if series in GROWTHS:
+                    self.grown[series, name] += value
+                else:
+                    self.levels.setdefault((series, name), []).append(value)
+        self.seconds += sample.of(INTERVAL).get("seconds", 0)
+
+    def of(self, series: str) -> dict[str, float]:
+        """Return the counts of a series by name."""
+        return {name: count for (kind, name), count in self.grown.items() if kind == series}
+
+
 class HealthFigures(Figures):
     """Draws how the box was."""
 
@@ -26,12 +50,12 @@ class HealthFigures(Figures):
     def __init__(self, counter: Counter, visit: Visit, seen: Window) -> None:
         super().__init__(counter, visit, seen)
         self._stretches = hours_of(seen, counter)
-        self._samples: list[list[Sample]] = [[] for _ in self._stretches]
-        place = 0
+        self._places = [_Place() for _ in self._stretches]
+        number = 0
         for sample in counter.service.sampling.between(seen.since, seen.until):
-            while sample.at >= self._stretches[place].until:
-                place += 1
-            self._samples[place].append(sample)
+            while sample.at >= self._stretches[number].until:
+                number += 1
+            self._places[number].add(sample)
         self._probes = counter.service.probes.runs(seen.since, seen.until)
 
     def states(self, question: str, series: str) -> Figure:
@@ -54,17 +78,14 @@ class HealthFigures(Figures):
 
     def counts(self, question: str, series: str, *, apart: bool = False) -> Figure:
         """Draw how much of each kind was counted, from left to right; `apart`: what has no sum that means something."""
-        totals: Tally[str] = Tally()
-        for sample in self._counted():
-            totals.update({name: round(value) for name, value in sample.of(series).items()})
-        names = sorted(name for name, count in totals.most_common(_MOST_SERIES) if count)
+        totals = self._totals(series)
+        names = sorted([name for name, count in totals.items() if round(count)][:_MOST_SERIES])
         rows, table = [], []
-        for one, samples in zip(self._stretches, self._samples, strict=True):
-            grown = [sample.of(series) for sample in samples if sample.grew]
-            values = tuple(round(sum(reading.get(name, 0) for reading in grown)) for name in names)
-            every = round(sum(sum(reading.values()) for reading in grown))
+        for one, place in zip(self._stretches, self._places, strict=True):
+            values = tuple(round(place.grown[series, name]) for name in names)
+            every = round(sum(place.grown[series, name] for name in totals))
             rows.append(Row(one.mark, values))
-            if grown and names:
+            if place.seconds and names:
                 table.append(
                     (one.name, *(f"{value:,}" for value in values), *([] if apart else [f"{every:,}"]))
                 )
@@ -75,11 +96,7 @@ class HealthFigures(Figures):
 
     def ranks(self, question: str, series: str) -> Figure:
         """Draw how much of each kind was counted in all, the most first."""
-        totals: Tally[str] = Tally()
-        for sample in self._counted():
-            totals.update(
-                {self._called(series, name): round(value) for name, value in sample.of(series).items()}
-            )
+        totals = {self._called(series, name): round(count) for name, count in self._totals(series).items()}
         return self._bars(question, "what", {name: count for name, count in totals.items() if count})
 
     def levels(
@@ -96,19 +113,18 @@ class HealthFigures(Figures):
     def processors(self) -> Figure:
         """Draw which share of one processor each part took."""
         drawn = {
-            self._called("up", name): [_rate(samples, "cpu", name) for samples in self._samples]
-            for name in self._names("cpu")[:_MOST_SERIES]
+            self._called("up", name): [
+                one.grown["cpu", name] / one.seconds if one.seconds else None for one in self._places
+            ]
+            for name in sorted(self._totals("cpu"))[:_MOST_SERIES]
         }
         return self._lines("cpu", drawn, "{:.0%}".format, 0)
 
     def room(self) -> Figure:
         """Draw which share of the disk was free, at the least."""
         free = [
-            min(
-                (one.of("room")["free"] / one.of("room")["size"] for one in samples if _has_room(one)),
-                default=None,
-            )
-            for samples in self._samples
+            min(left) / size[-1] if left and size and size[-1] else None
+            for left, size in zip(self._values("room", "free"), self._values("room", "size"), strict=True)
         ]
         known = any(one is not None for one in free)
         return self._lines("room", {self._t("health.free"): free} if known else {}, "{:.0%}".format, 1)
@@ -116,12 +132,10 @@ class HealthFigures(Figures):
     def cache(self) -> Figure:
         """Draw which share of questions was answered from memory."""
         shares: list[float | None] = []
-        for samples in self._samples:
-            looked: Tally[str] = Tally()
-            for sample in samples:
-                looked.update({name: round(value) for name, value in sample.of("cache").items()})
+        for one in self._places:
+            looked = one.of("cache")
             total = sum(looked.values())
-            shares.append(1 - looked["miss"] / total if total else None)
+            shares.append(1 - looked.get("miss", 0) / total if total else None)
         known = any(one is not None for one in shares)
         return self._lines("cache", {self._t("health.known"): shares} if known else {}, "{:.0%}".format, 1)
 
@@ -129,7 +143,7 @@ class HealthFigures(Figures):
         """Draw within which time half of the questions to name servers were answered, and nineteen of twenty."""
         drawn: dict[str, list[float | None]] = {}
         for share, key in ((0.5, "half"), (0.95, "most")):
-            drawn[self._t(f"health.{key}")] = [_within(share, samples) for samples in self._samples]
+            drawn[self._t(f"health.{key}")] = [_within(share, one.of("answer_times")) for one in self._places]
         known = any(one is not None for values in drawn.values() for one in values)
         return self._lines("answer-times", drawn if known else {}, self._milliseconds, 0)
 
@@ -164,17 +178,20 @@ class HealthFigures(Figures):
     def _ask(self, question: str) -> str:
         return self._t(f"health.{question}")
 
-    def _counted(self) -> list[Sample]:
-        return [sample for samples in self._samples for sample in samples if sample.grew]
+    def _totals(self, series: str) -> dict[str, float]:
+        """Return how much of each name was counted in the whole time, the most first."""
+        totals: defaultdict[str, float] = defaultdict(float)
+        for one in self._places:
+            for name, count in one.of(series).items():
+                totals[name] += count
+        return dict(sorted(totals.items(), key=lambda item: -item[1]))
 
     def _names(self, series: str) -> list[str]:
-        return sorted({name for samples in self._samples for one in samples for name in one.of(series)})
+        return sorted({name for one in self._places for kind, name in one.levels if kind == series})
 
     def _values(self, series: str, name: str) -> list[list[float]]:
-        """Return the numbers of one name at each place."""
-        return [
-            [one.of(series)[name] for one in samples if name in one.of(series)] for samples in self._samples
-        ]
+        """Return the levels of one name at each place."""
+        return [one.levels.get((series, name), []) for one in self._places]
 
     def _called(self, series: str, name: str) -> str:
         """Return what people call one of a series."""
@@ -220,27 +237,14 @@ def _share(places: Sequence[Sequence[float]]) -> float:
     return sum(values) / len(values) if values else 0
 
 
-def _rate(samples: Sequence[Sample], series: str, name: str) -> float | None:
-    """Return how much was counted a second; None where nothing was told."""
-    seconds = sum(one.of(INTERVAL).get("seconds", 0) for one in samples)
-    return sum(one.of(series).get(name, 0) for one in samples) / seconds if seconds else None
-
-
-def _has_room(sample: Sample) -> bool:
-    return {"free", "size"} <= sample.of("room").keys() and sample.of("room")["size"] > 0
-
-
-def _within(share: float, samples: Sequence[Sample]) -> float | None:
+def _within(share: float, counts: Mapping[str, float]) -> float | None:
     """Return the milliseconds within which a share of exchanges ended: the upper end of a class of times."""
-    totals: Tally[float] = Tally()
-    for sample in samples:
-        totals.update({float(name): round(value) for name, value in sample.of("answer_times").items()})
+    totals = {float(name): count for name, count in counts.items()}
     every = max(totals.values(), default=0)
-    ends = sorted(end for end, count in totals.items() if every and count >= share * every)
-    if not ends:
+    end = min((end for end, count in totals.items() if every and count >= share * every), default=None)
+    if end is None:
         return None
-    finite = [end for end in totals if end != float("inf")]
-    return 1_000 * (ends[0] if ends[0] != float("inf") else max(finite, default=0))
+    return 1_000 * (end if isfinite(end) else max(filter(isfinite, totals), default=0))
 
 
 def _legend(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
