@@ -163,6 +163,16 @@ class Figures:
         words = self._named(self._visits("reason", verdict="block"), lambda one: one.replace("_", " "))
         return self._bars("reasons", "reason", words)
 
+    def blocks_by_point(self) -> Figure:
+        """Draw whether it was blocked at the name or at the connection."""
+        words = self._named(self._visits("point", verdict="block"), lambda one: self._t.of("home.part-", one))
+        return self._bars("points", "area", words)
+
+    def allowed(self) -> Figure:
+        """Draw why it was let through."""
+        words = self._named(self._visits("reason", verdict="allow"), lambda one: one.replace("_", " "))
+        return self._bars("let-through", "reason", words)
+
     def waiting(self) -> Figure:
         """Draw how long people waited for an answer."""
         facts = self._evidence.requests(self._seen.since, self._seen.until)
