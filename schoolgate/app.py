@@ -245,6 +245,7 @@ def build_portal(around: Surroundings) -> Server:
     """Put the portal together; the block page is the proxy's. Its process also keeps the lists fresh."""
     from schoolgate.ask_links import portal_url
     from schoolgate.box.enrolled import is_enrolled
+    from schoolgate.instruments import PartInstruments
     from schoolgate.jobs import JobRunner
     from schoolgate.list_refresh import ListRefresher, fetcher_of
     from schoolgate.metrics_box import box_metrics
@@ -277,6 +278,7 @@ def build_portal(around: Surroundings) -> Server:
     metrics.begin()
     service.log.attempted = metrics.attempt
     service.alerting.acknowledged = metrics.acknowledged
+    service.sampling.instruments = PartInstruments(around.settings)
     events = _event_receiver(around, service)
     centre = _centre(around, service, events)
     lists = ListRefresher(fetcher_of(around.settings), around.store, around.recorder)

@@ -37,7 +37,7 @@ class SettingsBox:
         if not self._settings.interfaces:
             return FirewallState(loaded=False, problem="no interfaces are named in schoolgate.toml")
         try:
-            lines = _metrics(self._settings.metrics.firewall)
+            lines = metrics_of(self._settings.metrics.firewall)
         except OSError as error:
             return FirewallState(loaded=False, problem=f"its reader does not answer: {error}")
         values = [line.rpartition(" ") for line in lines.splitlines() if not line.startswith("#")]
@@ -69,7 +69,8 @@ class SettingsBox:
             )
 
 
-def _metrics(at: Endpoint) -> str:
+def metrics_of(at: Endpoint) -> str:
+    """Return what a part tells at its address; raises OSError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"http://{at}/metrics", timeout=_SECONDS) as answer:
         return str(answer.read(4_000_000).decode("utf-8", "replace"))

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from statistics import median
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Table
 
+from schoolgate_exceptions.courses import Course
 from schoolgate_exceptions.event_tables import alerts, attempt_counts, bells, fault_counts, visit_counts
+from schoolgate_exceptions.kinds import Kind
 from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.tables import requests, sanctions, steps
 from schoolgate_exceptions.workflow import OPEN, State
@@ -127,6 +130,43 @@ class Evidence:
                 )
                 for row in connection.execute(query)
             ]  # fmt: skip
+
+    def courses(self, since: datetime, until: datetime) -> list[Course]:
+        """Return what became of every request that was made or waited in a time, oldest first.
+
+        A window that a teacher opens for a lesson is no request: nobody waits for it.
+        """
+        here = sa.and_(
+            requests.c.created_at < until,
+            requests.c.state.in_(OPEN) | (requests.c.changed_at >= since),
+            requests.c.kind != Kind.LESSON_WINDOW,
+        )
+        query = (
+            sa.select(requests.c.number, requests.c.kind, requests.c.created_at, steps.c.at, steps.c.target)
+            .join_from(requests, steps, steps.c.request == requests.c.number)
+            .where(here)
+            .order_by(requests.c.created_at, requests.c.number, steps.c.at, steps.c.number)
+        )
+        with self._office.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Course(Kind(kind), created_at, tuple((row.at, State(row.target)) for row in found))
+            for (_, kind, created_at), found in groupby(
+                rows, lambda row: (row.number, row.kind, row.created_at)
+            )
+        ]
+
+    def alert_waits(self, since: datetime, until: datetime, *, network: str = "") -> list[timedelta | None]:
+        """Return how long each alert about attempts waited until somebody acknowledged it, None where nobody has yet."""
+        there = alerts.c.network == network if network else sa.true()
+        query = sa.select(alerts.c.at, alerts.c.acknowledged_at).where(
+            alerts.c.at >= since, alerts.c.at < until, alerts.c.kind == "", there
+        )
+        with self._office.read() as connection:
+            return [
+                acknowledged_at - at if acknowledged_at else None
+                for at, acknowledged_at in connection.execute(query.order_by(alerts.c.at))
+            ]
 
     def waiting_longest(self) -> datetime | None:
         """Return when the oldest request was made that is not decided yet."""

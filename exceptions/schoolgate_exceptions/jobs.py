@@ -14,6 +14,7 @@ from schoolgate_exceptions.policy_editing import PolicyEditing
 from schoolgate_exceptions.publisher import Publisher
 from schoolgate_exceptions.reminders import Reminders
 from schoolgate_exceptions.retention import Retention
+from schoolgate_exceptions.sampling import Sampling
 from schoolgate_exceptions.sanctioning import Sanctioning
 from schoolgate_exceptions.watch.alerting import Alerting
 from schoolgate_policy.errors import SchoolgateError
@@ -45,6 +46,7 @@ class Jobs:
         sanctioning: Sanctioning,
         policy: PolicyEditing,
         alerting: Alerting,
+        sampling: Sampling,
     ) -> None:
         self._office = office
         self._publisher = publisher
@@ -61,6 +63,7 @@ class Jobs:
             ("reminders", reminders.send_due),
             ("tidy", lambda: self._daily("tidy", lambda: publisher.tidy(office.now()))),
             ("purge", lambda: self._daily("purge", lambda: sum(one.removed for one in retention.purge()))),
+            ("samples", sampling.take_due),
             ("mail", lambda: outbox.deliver(letters.render)),
         )
 

@@ -1,6 +1,7 @@
 """The seams between the portal and the world: what it is handed by whoever composes it."""
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.engine import Engine
 
 type Endpoint = tuple[str, int]  # an IP address as text, and a port
+type Readings = Mapping[str, Mapping[str, float]]  # by series, and by what a number is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,14 @@ class PortalCounters(Protocol):
 
     def page(self, page: str, status: int) -> None:
         """Count a page: `home`, `blocked`, `open`, `missing`, `refused` or `fault`."""
+        ...
+
+
+class Instruments(Protocol):
+    """Reads how the box is: the series of `schoolgate_exceptions.sampling`. May take seconds and never raises."""
+
+    def read(self) -> Readings:
+        """Return levels as they are, and of what is counted how much it grew since the reading before."""
         ...
 
 

@@ -25,6 +25,8 @@ from schoolgate_exceptions.office import Office
 from schoolgate_exceptions.outbox import Outbox, settled_at
 from schoolgate_exceptions.probe_tables import probe_runs
 from schoolgate_exceptions.roles import SYSTEM, Actor, Role
+from schoolgate_exceptions.sample_tables import health_samples
+from schoolgate_exceptions.sampling import KEEP_SAMPLES
 from schoolgate_exceptions.sessions import Sessions
 from schoolgate_exceptions.tables import (
     api_tokens,
@@ -112,6 +114,7 @@ class Retention:
             "audit": now - privacy.keep_audit,
             "events": now - privacy.keep_events,
             "counts": now - privacy.keep_counts,
+            "samples": now - KEEP_SAMPLES,
         }
 
     def _purge_requests(self, connection: Connection, before: datetime) -> int:
@@ -158,6 +161,7 @@ class Retention:
             ("faults counted", fault_counts, fault_counts.c.hour, sa.true(), before["counts"]),
             ("bells", bells, bells.c.at, sa.true(), before["counts"]),
             ("probes", probe_runs, probe_runs.c.started_at, sa.true(), before["counts"]),
+            ("samples", health_samples, health_samples.c.at, sa.true(), before["samples"]),
         ]  # fmt: skip
         held_devices = connection.execute(
             sa.select(sa.func.count()).select_from(_HELD.subquery())
@@ -195,6 +199,7 @@ def _purge_watched(connection: Connection, before: dict[str, datetime]) -> dict[
         "faults counted": _remove(connection, fault_counts, fault_counts.c.hour < counted),
         "bells": _remove(connection, bells, bells.c.at < counted),
         "probes": _remove(connection, probe_runs, probe_runs.c.started_at < counted),
+        "samples": _remove(connection, health_samples, health_samples.c.at < before["samples"]),
     }
 
 

@@ -41,6 +41,7 @@ from schoolgate_exceptions.register import Register
 from schoolgate_exceptions.reminders import Reminders
 from schoolgate_exceptions.retention import Retention
 from schoolgate_exceptions.reviewing import Reviewing
+from schoolgate_exceptions.sampling import Sampling
 from schoolgate_exceptions.sanctioning import Sanctioning
 from schoolgate_exceptions.sessions import Sessions
 from schoolgate_exceptions.signing_in import SigningIn
@@ -89,6 +90,7 @@ class Service:
     evidence: Evidence  # counts without devices, for reports and pictures
     papers: Papers  # report, evidence, limitations, data protection
     probes: Probes  # records of whether the filter did what was promised
+    sampling: Sampling  # how the box was, every five minutes
     log: EventLog  # where events from dns and proxy go
     switching: Switching  # states such as an incident
     policy: PolicyEditing
@@ -135,7 +137,7 @@ def build_service(
     programs = ApiTokens(office, accounts)
     retention, sanctioning = Retention(office, outbox, sessions, programs), Sanctioning(office)
     devices, alerting, probes = Devices(office), Alerting(desk, sanctioning), Probes(office)
-    evidence = Evidence(office)
+    evidence, sampling = Evidence(office), Sampling(office)
     papers = Papers(
         office,
         Reports(office, evidence, policy),
@@ -143,8 +145,9 @@ def build_service(
     )
     papers.checks = ProbeChecks(probes)
     jobs = Jobs(
-        office, ending, publisher, outbox, letters, Reminders(desk), retention, sanctioning, policy, alerting
-    )
+        office, ending, publisher, outbox, letters, Reminders(desk), retention, sanctioning, policy, alerting,
+        sampling,
+    )  # fmt: skip
     return Service(
         office=office,
         asking=Asking(desk, References(keys), numbering),
@@ -166,6 +169,7 @@ def build_service(
         evidence=evidence,
         papers=papers,
         probes=probes,
+        sampling=sampling,
         log=EventLog(office, devices, alerting, probes),
         switching=Switching(office),
         policy=policy,

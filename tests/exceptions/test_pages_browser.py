@@ -279,12 +279,12 @@ def test_the_report_is_printed_on_a4(show: Showcase, opened: Any) -> None:
     assert sentence[0] in taken
 
 
-@pytest.mark.parametrize("name", ["attempts", "activity"])
+@pytest.mark.parametrize("name", ["attempts", "activity", "asked", "health"])
 def test_pictures_and_numbers_on_paper(show: Showcase, opened: Any, name: str) -> None:
     """Printed, the pages of figures have every question with its numbers, what is folded away too, and no buttons."""
     page = opened("desk", OFFICER)
     page.goto(show.portal.url + dict(screenshots.office_pages(show))[name])
-    questions = [" ".join(one.split()) for one in page.locator(".figure h2").all_text_contents()]
+    questions = [" ".join(one.split()) for one in page.locator(".figure :is(h2, h3)").all_text_contents()]
     printed = pypdf.PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
     text = " ".join(words_of(sheet) for sheet in printed.pages)
     assert len(questions) > 3

@@ -44,6 +44,9 @@ def test_a_governor_sees_counts_only(busy: LivePortal) -> None:
     page = governor.get("/activity")
     assert page.status_code == 200
     assert "Instagram" in page.text
+    where = page.text.partition("Was it blocked at the name")[2].partition("</section>")[0]
+    assert '<th scope="row" class="short">DNS</th><td>9</td>' in where
+    assert "What was let through, and why?" in page.text
     assert device(busy.school)[:6].upper() not in page.text
     assert page.text.count('<svg class="chart"') == page.text.count('<table class="numbers"') > 3
 

@@ -1,19 +1,17 @@
 """`schoolgate report`, `evidence`, `limits` and `annex` on the shipped policy, and the box they look at."""
 
-import http.server
 import io
 import json
 import shutil
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pypdf
 import pytest
 from running import ROOT
+from told_parts import answering
 
 from schoolgate.box_facts import SettingsBox
 from schoolgate.cli import main
@@ -133,31 +131,6 @@ def test_policy_limits_says_both(command: Command) -> None:
     text = run(command, "policy", "limits")
     assert "passed on unread\n  - never opened on staff, pupils: Banks and payments" in text
     assert "everywhere\n  - mobile data" in text
-
-
-@contextmanager
-def answering(pages: dict[str, tuple[int, str]]) -> Iterator[Endpoint]:
-    """Answer as a part's health server does."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, text = pages[self.path]
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield Endpoint("127.0.0.1", server.server_port)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 METRICS = """# HELP schoolgate_firewall_loaded 1 where the ruleset is loaded and could be read.

@@ -94,7 +94,12 @@ def office_pages(show: Showcase) -> Iterator[tuple[str, str]]:
     yield "attempts-pupils", "/attempts?days=1&network=pupils&lang=cy"
     yield "attempts-vpn", "/attempts?technique=vpn&days=7&lang=en"
     yield "activity", "/activity?lang=en"
-    yield "checks", "/checks"
+    yield "asked", "/asked"
+    yield "asked-year-welsh", "/asked?days=365&lang=cy"
+    yield "asked-week", "/asked?days=7&lang=en"
+    yield "health", "/health"
+    yield "health-month-welsh", "/health?days=30&lang=cy"
+    yield "checks", "/checks?lang=en"
     yield (
         "check",
         f"/checks/{service.probes.runs(show.school.clock.at - timedelta(days=9), show.school.clock.at)[1].id}",

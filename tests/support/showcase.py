@@ -6,6 +6,7 @@ from pathlib import Path
 
 import trustme
 from boxes import WELL, ToldBox
+from instruments import an_ordinary_day
 from live_portal import LivePortal
 from policies import HEAD
 from school import RULES, School
@@ -158,6 +159,7 @@ def _fill(school: School, officer: Actor, head: Actor, teacher: Actor) -> None:
     school.clock.forward(hours=2)
     service.lessons.open(teacher, "other.example", ("room-5",), "Old maps, together")
     _watch(school)
+    an_ordinary_day(school)
     _keep_boxes(school, officer)
     assert service.queue.listed(officer)
     assert official.state is State.SUBMITTED

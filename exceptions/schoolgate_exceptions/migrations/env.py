@@ -6,6 +6,7 @@ from schoolgate_exceptions import (  # noqa: F401 - they add their tables to the
     box_tables,
     event_tables,
     probe_tables,
+    sample_tables,
 )
 from schoolgate_exceptions.tables import metadata
 

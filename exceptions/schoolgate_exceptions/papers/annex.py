@@ -22,12 +22,14 @@ from schoolgate_exceptions.queue import READERS as READS_REQUESTS
 from schoolgate_exceptions.register import LOOKERS as READS_REGISTER
 from schoolgate_exceptions.retention import KEEP_MAIL, KEEP_SIGN_INS, Purged
 from schoolgate_exceptions.roles import Role
+from schoolgate_exceptions.sampling import KEEP_SAMPLES
 from schoolgate_exceptions.sanctioning import LOOKERS as READS_SANCTIONS
 from schoolgate_exceptions.tables import metadata
 from schoolgate_exceptions.watch.devices import SEES_PUPILS, SEES_STAFF
 from schoolgate_policy.model import Policy, Recorded
 
 READS_ACCOUNTS = (Role.OFFICER, Role.HEAD, Role.TECHNICIAN, Role.GOVERNOR)
+READS_HEALTH = (Role.DSL, Role.HEAD, Role.DEPUTY, Role.GOVERNOR, Role.OFFICER, Role.TECHNICIAN)
 READS_COUNTS = (*SEES_PUPILS, Role.GOVERNOR, Role.TECHNICIAN, Role.DPO)
 _BASIS = (
     "The legal basis is the school's choice as controller; a public task (UK GDPR Article 6(1)(e)) with the duties to"
@@ -196,6 +198,7 @@ def _periods(policy: Policy, limits: Limits) -> Mapping[str, str]:
         " or where it is held for a case",
         "alerts": f"{say(privacy.keep_requests)} after it was raised; longer where the device is held for a case",
         "counts": say(privacy.keep_counts),
+        "samples": say(KEEP_SAMPLES),
         "requests": f"{say(privacy.keep_requests)} after the last change; longer where it is held for a case",
         "audit": say(privacy.keep_audit),
         "sanctions": f"{say(privacy.keep_requests)} after its end",
@@ -229,6 +232,7 @@ _SEEN: Mapping[str, str] = {
     "register": _roles(READS_REGISTER),
     "sanctions": _roles(READS_SANCTIONS),
     "counts": _roles(READS_COUNTS),
+    "health": _roles(READS_HEALTH),
     "policy": "everybody with an account",
     "technician": f"{Role.TECHNICIAN}, on the box",
     "tables": "as each table says",

@@ -44,10 +44,10 @@ class Window:
     labels: tuple[str, ...]  # of the days, as `Evidence` has them
 
 
-def window(counter: Counter, visit: Visit) -> Window:
-    """Return the time that was asked for: today, seven days, or thirty."""
+def window(counter: Counter, visit: Visit, periods: tuple[int, ...] = PERIODS, usual: int = 7) -> Window:
+    """Return the time that was asked for, in days up to today: one of `periods`, or the usual one."""
     wanted = visit.query.one("days")
-    days = int(wanted) if wanted.isdecimal() and int(wanted) in PERIODS else 7
+    days = int(wanted) if wanted.isdecimal() and int(wanted) in periods else usual
     office = counter.service.office
     last = office.today()
     first = last - timedelta(days=days - 1)
@@ -59,7 +59,9 @@ def window(counter: Counter, visit: Visit) -> Window:
 
 
 class Figures:
-    """Draws the figures of one page in one language."""
+    """Draws the figures of one page in one language; `_page` is where its questions stand in the texts."""
+
+    _page = "figures"
 
     def __init__(self, counter: Counter, visit: Visit, seen: Window, network: str = "") -> None:
         self._evidence: Evidence = counter.service.evidence
@@ -163,27 +165,30 @@ class Figures:
         )
         return self._bars("reasons", "reason", words)
 
+    def blocks_by_point(self) -> Figure:
+        """Draw whether it was blocked at the name or at the connection."""
+        words = self._named(self._visits("point", verdict="block"), lambda one: self._t.of("home.part-", one))
+        return self._bars("points", "area", words)
+
+    def allowed(self) -> Figure:
+        """Draw why it was let through."""
+        words = self._named(self._visits("reason", verdict="allow"), lambda one: one.replace("_", " "))
+        return self._bars("let-through", "reason", words)
+
     def waiting(self) -> Figure:
         """Draw how long people waited for an answer."""
         facts = self._evidence.requests(self._seen.since, self._seen.until)
-        steps = ((1, "figures.hour-1"), (24, "figures.hour-24"), (72, "figures.hour-72"))
-        totals = {self._t(key): 0 for _, key in steps} | {
-            self._t("figures.longer"): 0,
-            self._t("figures.undecided"): 0,
-        }
-        for fact in facts:
-            took = fact.took
-            if took is None:
-                key = "figures.undecided"
-            else:
-                key = next((key for most, key in steps if took <= timedelta(hours=most)), "figures.longer")
-            totals[self._t(key)] += 1
-        return self._bars("waiting", "took", totals if facts else {}, keep=True)
+        return self._spans("waiting", [fact.took for fact in facts], "figures.undecided")
 
     def faults(self) -> Figure:
         """Draw where we failed."""
         found = self._evidence.faults(self._seen.since, self._seen.until)
         return self._bars("faults", "area", {one.key[0].replace("_", " "): one.count for one in found})
+
+    def alerts(self) -> Figure:
+        """Draw how long alerts waited until somebody acknowledged them."""
+        waits = self._evidence.alert_waits(self._seen.since, self._seen.until, **self._only)
+        return self._spans("alerts", waits, "figures.unseen")
 
     def title(self, technique: str) -> str:
         """Return what people call a technique, in the language of the page."""
@@ -192,6 +197,18 @@ class Figures:
 
     def _attempts(self, *by: str) -> list[Count]:
         return self._evidence.attempts(self._seen.since, self._seen.until, by, **self._only)
+
+    def _spans(self, question: str, spans: Sequence[timedelta | None], unended: str) -> Figure:
+        """Draw how many took how long; None has not ended, and is called `unended`."""
+        steps = ((1, "figures.hour-1"), (24, "figures.hour-24"), (72, "figures.hour-72"))
+        totals = {self._t(key): 0 for key in (*(key for _, key in steps), "figures.longer", unended)}
+        for took in spans:
+            if took is None:
+                key = unended
+            else:
+                key = next((key for most, key in steps if took <= timedelta(hours=most)), "figures.longer")
+            totals[self._t(key)] += 1
+        return self._bars(question, "took", totals if spans else {}, keep=True)
 
     def _visits(self, *by: str, **only: str) -> list[Count]:
         return self._evidence.visits(self._seen.since, self._seen.until, by, **self._only, **only)
@@ -210,7 +227,7 @@ class Figures:
         rows = [Row(label[8:], tuple(totals[label, name] for name in names)) for label in labels]
         table = [(label, *(f"{totals[label, name]:,}" for name in names)) for label in labels]
         series = tuple((title, colour_of(number)) for number, title in enumerate(names.values()))
-        about = self._t(f"figures.{question}")
+        about = self._t(f"{self._page}.{question}")
         found = any(row.total for row in rows)
         return self._figure(
             question, columns(about, rows), (head, *names.values()), table if found else [], series=series
@@ -219,7 +236,9 @@ class Figures:
     def _bars(self, question: str, head: str, totals: dict[str, int], *, keep: bool = False) -> Figure:
         """Draw a bar for each name, the longest first unless the order means something."""
         every = list(totals.items()) if keep else sorted(totals.items(), key=lambda item: -item[1])
-        picture = bars(self._t(f"figures.{question}"), [Row(name, (n,)) for name, n in every[:_MOST_ROWS]])
+        picture = bars(
+            self._t(f"{self._page}.{question}"), [Row(name, (n,)) for name, n in every[:_MOST_ROWS]]
+        )
         return self._figure(question, picture, (head, "all"), [(name, f"{n:,}") for name, n in every])
 
     def _figure(
@@ -232,8 +251,19 @@ class Figures:
         series: tuple[tuple[str, str], ...] = (),
         note: str = "",
     ) -> Figure:
-        named = tuple(self._t(f"figures.h-{one}") if self._t.has(f"figures.h-{one}") else one for one in head)
-        return Figure(self._t(f"figures.{question}"), picture, named, tuple(table), series, note)
+        return Figure(
+            self._t(f"{self._page}.{question}"),
+            picture,
+            tuple(self._head(one) for one in head),
+            tuple(table),
+            series,
+            note,
+        )
+
+    def _head(self, name: str) -> str:
+        """Return what stands above a column: the page's own words, those of all figures, or the name as it is."""
+        keys = (f"{self._page}.h-{name}", f"figures.h-{name}")
+        return next((self._t(key) for key in keys if self._t.has(key)), name)
 
     def _named(self, counts: list[Count], name: Callable[[str], str]) -> dict[str, int]:
         totals: dict[str, int] = defaultdict(int)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from schoolgate_exceptions.papers.annex import READS_HEALTH
 from schoolgate_exceptions.papers.desk import READS_EVIDENCE
 from schoolgate_exceptions.papers.reports import READERS as READS_REPORTS
 from schoolgate_exceptions.ports import Page
@@ -12,8 +13,9 @@ from schoolgate_exceptions.web.desk import Counter
 from schoolgate_exceptions.web.troubles import troubles
 from schoolgate_exceptions.web.visit import Visit
 
-READS_CHECKS = (Role.DSL, Role.HEAD, Role.DEPUTY, Role.GOVERNOR, Role.OFFICER, Role.TECHNICIAN)
+READS_CHECKS = READS_HEALTH
 READS_ACTIVITY = (*SEES_PUPILS, Role.GOVERNOR, Role.TECHNICIAN, Role.DPO)
+READS_ASKED = (*READERS, Role.GOVERNOR)
 _AUDITORS = (Role.OFFICER, Role.HEAD, Role.DPO, Role.GOVERNOR, Role.TECHNICIAN)
 _REGISTRARS = (Role.OFFICER, Role.HEAD, Role.DEPUTY, Role.DSL, Role.DPO, Role.GOVERNOR)
 _KEEPERS = (Role.OFFICER, Role.HEAD, Role.TECHNICIAN)
@@ -24,8 +26,10 @@ MORE: tuple[tuple[str, tuple[Role, ...]], ...] = (  # what they are called and a
     ("/lists", ()),
     ("/lessons/caps", (Role.OFFICER,)),
     ("/register", _REGISTRARS),
+    ("/asked", READS_ASKED),
     ("/activity", READS_ACTIVITY),
     ("/checks", READS_CHECKS),
+    ("/health", READS_CHECKS),
     ("/attempts", SEES_PUPILS),
     ("/papers/report", READS_REPORTS),
     ("/papers/evidence", READS_EVIDENCE),
@@ -66,7 +70,7 @@ def home(counter: Counter, visit: Visit) -> Page:
 
 def _readers(path: str) -> tuple[Role, ...]:
     """Return who may read what a trouble leads to; nobody named: everybody who is signed in."""
-    return {"checks": READS_CHECKS, "queue": READERS}.get(path.split("/")[1], ())
+    return {"checks": READS_CHECKS, "health": READS_CHECKS, "queue": READERS}.get(path.split("/")[1], ())
 
 
 def more(counter: Counter, visit: Visit) -> Page:

@@ -11,6 +11,7 @@ from schoolgate_exceptions.web import (
     cases,
     certificate_page,
     check_pages,
+    figure_pages,
     hold_pages,
     home,
     lesson_pages,
@@ -108,8 +109,10 @@ _OFFICE = (
         signed_in=True,
         roles=watch_pages.LOOKERS,
     ),
+    Route("/asked", "activity", figure_pages.asked, signed_in=True, roles=figure_pages.ASKED_READERS),
     Route("/activity", "activity", watch_pages.activity, signed_in=True, roles=watch_pages.READERS),
     Route("/checks", "checks", check_pages.checks, signed_in=True, roles=check_pages.READERS),
+    Route("/health", "checks", figure_pages.health, signed_in=True, roles=figure_pages.HEALTH_READERS),
     Route("/checks/export", "checks", check_pages.export, signed_in=True, roles=check_pages.READERS),
     Route("/checks/{run}", "checks", check_pages.check, signed_in=True, roles=check_pages.READERS),
     Route(

@@ -4,7 +4,7 @@ Each picture is for the eye only: the page has the same numbers in a table besid
 so that letters stay readable there; on a desk a picture grows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -14,6 +14,7 @@ _COLOURS = ("var(--main)", "var(--sun)", "var(--leaf)", "var(--cheek)", "var(--e
 _ROW, _LEFT, _RIGHT = 28, 140, 348
 _HOURS = 24
 _MOST_LETTERS = 19
+_LETTER = 7.5  # how wide one is
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +45,75 @@ def bars(about: str, rows: Sequence[Row]) -> Markup:
     return _svg(about, len(rows) * _ROW + 4, drawn)
 
 
-def columns(about: str, rows: Sequence[Row]) -> Markup:
-    """Draw a column for each row from left to right, its series one upon the other."""
+def columns(
+    about: str,
+    rows: Sequence[Row],
+    *,
+    beside: bool = False,
+    shaded: Collection[int] = (),
+    write: Callable[[int], str] = "{:,}".format,
+) -> Markup:
+    """Draw a column for each row from left to right, its series one upon the other, or one beside the other.
+
+    `shaded` are the numbers of rows with a shade behind them; `write` says a number as people do.
+    """
     height, base = 150, 128
-    most = max((row.total for row in rows), default=0) or 1
+    most = max((max(row.values, default=0) if beside else row.total for row in rows), default=0) or 1
     step = _WIDTH / max(len(rows), 1)
-    drawn = [_line(0, base, _WIDTH, base), _text(0, 11, f"{most:,}")]
-    every = max(1, len(rows) // 6)
+    drawn = [_shade(number * step, step, 18, base) for number in shaded]
+    drawn += [_line(0, base, _WIDTH, base), _text(0, 11, write(most))]
     for number, row in enumerate(rows):
-        x, y = number * step, float(base)
+        x, y, wide = number * step + step * 0.12, float(base), step * 0.76
+        wide /= len(row.values) if beside and row.values else 1
         for series, value in enumerate(row.values):
             tall = (base - 18) * value / most
-            y -= tall
-            drawn.append(_box(x + step * 0.12, y, step * 0.76, tall, series, f"{row.label}: {value}"))
-        if number % every == 0:
-            drawn.append(_text(x + step * 0.12, base + 16, row.label))
-    return _svg(about, height, drawn)
+            y = base - tall if beside else y - tall
+            left = x + series * wide if beside else x
+            drawn.append(_box(left, y, wide, tall, series, f"{row.label}: {write(value)}"))
+    marks = _marks([row.label for row in rows], step * 0.12, base + 16)
+    return _svg(about, height, [*drawn, *marks])
+
+
+def lines(
+    about: str,
+    marks: Sequence[str],
+    series: Sequence[Sequence[float | None]],
+    *,
+    most: float = 0,
+    write: Callable[[float], str] = "{:,.0f}".format,
+) -> Markup:
+    """Draw a line for each series from left to right, broken where there is no number; `most` is the least height."""
+    height, base = 150, 128
+    top = max([most, *(value for one in series for value in one if value is not None)]) or 1
+    step = _WIDTH / max(len(marks), 1)
+    drawn = [_line(0, base, _WIDTH, base), _text(0, 11, write(top))]
+    for number, values in enumerate(series):
+        places = [
+            None if value is None else ((place + 0.5) * step, base - (base - 18) * value / top)
+            for place, value in enumerate(values)
+        ]
+        drawn += [_path(run, number) for run in _runs(places)]
+        drawn += [
+            _dot(*place, 2.2, number, f"{mark}: {write(value)}" if mark else write(value))
+            for mark, value, place in zip(marks, values, places, strict=True)
+            if value is not None and place is not None
+        ]
+    return _svg(about, height, [*drawn, *_marks(marks, 0, base + 16)])
+
+
+def bands(about: str, marks: Sequence[str], rows: Mapping[str, Sequence[float | None]]) -> Markup:
+    """Draw a band for each row: low and green where all was well (1), tall where not (less than 1), nothing where unknown."""
+    height, drawn = len(rows) * _ROW + 22, []
+    step = (_WIDTH - _LEFT) / max(len(marks), 1)
+    for number, (label, values) in enumerate(rows.items()):
+        middle = number * _ROW + _ROW / 2
+        drawn.append(_text(0, middle + 4, _short(label)))
+        for place, value in enumerate(values):
+            if value is not None:
+                tall, series = (8, 2) if value >= 1 else (20, 1 if value > 0 else 3)
+                words = f"{label}, {marks[place]}: {value:.0%}"
+                drawn.append(_box(_LEFT + place * step, middle - tall / 2, step * 0.9, tall, series, words))
+    return _svg(about, height, [*drawn, *_marks(marks, _LEFT, height - 5, 4)])
 
 
 def clock(about: str, rows: Mapping[str, Mapping[int, int]], bands: Sequence[tuple[int, int]] = ()) -> Markup:
@@ -68,9 +122,7 @@ def clock(about: str, rows: Mapping[str, Mapping[int, int]], bands: Sequence[tup
     height = len(rows) * _ROW + 24
     step = (_WIDTH - _LEFT) / _HOURS
     drawn = [
-        Markup('<rect x="{:.1f}" y="0" width="{:.1f}" height="{}" fill="var(--tint)"/>').format(
-            _LEFT + start / 60 * step, (end - start) / 60 * step, height - 22
-        )
+        _shade(_LEFT + start / 60 * step, (end - start) / 60 * step, 0, height - 22)
         for start, end in bands
         if end > start
     ]
@@ -83,9 +135,7 @@ def clock(about: str, rows: Mapping[str, Mapping[int, int]], bands: Sequence[tup
         for hour, count in sorted(hours.items()):
             radius = 1.6 + 3.2 * (count / most) ** 0.5
             drawn.append(
-                Markup(
-                    '<circle cx="{:.1f}" cy="{:.1f}" r="{:.1f}" fill="var(--main)"><title>{}</title></circle>'
-                ).format(_LEFT + (hour + 0.5) * step, middle, radius, f"{label}, {hour:02}:00: {count}")
+                _dot(_LEFT + (hour + 0.5) * step, middle, radius, 0, f"{label}, {hour:02}:00: {count}")
             )
     return _svg(about, height, drawn)
 
@@ -106,6 +156,46 @@ def _box(x: float, y: float, width: float, height: float, series: int, about: st
     return Markup(
         '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" fill="{}"><title>{}</title></rect>'
     ).format(x, y, max(width, 0), max(height, 0), colour_of(series), about)
+
+
+def _marks(marks: Sequence[str], left: float, y: float, most: int = 6) -> Iterator[Markup]:
+    """Yield what stands below a picture that begins at `left`, about so many as have room; empty marks are none."""
+    step = (_WIDTH - (left if left >= _LEFT else 0)) / max(len(marks), 1)
+    named = [(left + number * step, mark) for number, mark in enumerate(marks) if mark]
+    for x, mark in named[:: max(1, len(named) // most)]:
+        if x + _LETTER * len(mark) <= _WIDTH:
+            yield _text(x, y, mark)
+
+
+def _dot(x: float, y: float, radius: float, series: int, about: str) -> Markup:
+    return Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{:.1f}" fill="{}"><title>{}</title></circle>').format(
+        x, y, radius, colour_of(series), about
+    )
+
+
+def _path(places: Sequence[tuple[float, float]], series: int) -> Markup:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    return Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="2"/>').format(
+        points, colour_of(series)
+    )
+
+
+def _runs(places: Sequence[tuple[float, float] | None]) -> Iterator[list[tuple[float, float]]]:
+    """Yield the stretches of places without a gap, of two at least."""
+    run: list[tuple[float, float]] = []
+    for place in (*places, None):
+        if place is not None:
+            run.append(place)
+            continue
+        if len(run) > 1:
+            yield run
+        run = []
+
+
+def _shade(x: float, width: float, top: float, bottom: float) -> Markup:
+    return Markup('<rect x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}" fill="var(--tint)"/>').format(
+        x, top, width, bottom - top
+    )
 
 
 def _text(x: float, y: float, text: str, *, strong: bool = False) -> Markup:

@@ -52,7 +52,7 @@ def activity(counter: Counter, visit: Visit) -> Page:
     draw = Figures(counter, visit, seen, network)
     figures = [
         draw.verdicts_by_day(), draw.blocks_by_category(), draw.blocks_by_service(), draw.blocks_by_network(),
-        draw.blocks_by_hour(), draw.reasons(), draw.attempts_by_day(), draw.waiting(), draw.faults(),
+        draw.blocks_by_hour(), draw.reasons(), draw.blocks_by_point(), draw.allowed(), draw.attempts_by_day(), draw.waiting(), draw.faults(),
     ]  # fmt: skip
     return counter.page(
         visit, "office/activity.html.j2", figures=figures, seen=seen, periods=PERIODS, network=network
@@ -85,7 +85,12 @@ def _attempts(counter: Counter, visit: Visit, errors: dict[str, str] | None = No
         visit,
         "office/attempts.html.j2",
         422 if errors else 200,
-        figures=[draw.techniques_by_time(), draw.attempts_by_day(), draw.attempts_by_network()],
+        figures=[
+            draw.techniques_by_time(),
+            draw.attempts_by_day(),
+            draw.attempts_by_network(),
+            draw.alerts(),
+        ],
         background=draw.background(),
         alerts=service.alerting.listed(visit.actor, open_only=True),
         past=service.alerting.listed(visit.actor, most=20),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "cy": "Cymraeg"}
-FILES = ("pages", "office")  # of `texts/`: for everybody, for who is signed in
+FILES = ("pages", "office", "pictures")  # of `texts/`: for everybody, for who is signed in, below pictures
 
 
 @dataclass(frozen=True, slots=True)
