@@ -198,8 +198,15 @@ def browse(box):
 
 
 def is_open(page):
-    """Whether the site itself answers in a browser."""
-    page.goto(f"https://{SITE}/p/gallery")
+    """Whether the site itself answers in a browser; a connection that a change of the policy ends answers nothing."""
+    from playwright.sync_api import Error
+
+    try:
+        page.goto(f"https://{SITE}/p/gallery")
+    except Error as error:
+        if "ERR_EMPTY_RESPONSE" not in error.message:
+            raise
+        return False
     return GREETING in page.content()
 
 
