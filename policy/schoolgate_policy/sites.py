@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
 
-from schoolgate_policy.compile import compile_policy
+from schoolgate_policy.compile import Compiled, compile_policy
 from schoolgate_policy.decision import READING, SENDING
 from schoolgate_policy.lists.spec import HostSet
 from schoolgate_policy.model import LockedList, Policy, Target, TargetKind
@@ -67,31 +67,21 @@ class _Listed:
         return len(self.hosts)
 
 
-def targets_of(policy: Policy) -> Iterator[Target]:
-    """Yield every target that can give a verdict, in each state of the school."""
-    for state in (None, *policy.states):
-        for entry in compile_policy(policy, (), state).entries:
-            yield from entry.targets
-
-
 class Sites:
     """The sites of some policies, and those policies with stand-ins for their lists."""
 
     def __init__(self, policies: tuple[Policy, ...]) -> None:
-        targets = {target for policy in policies for target in targets_of(policy)}
+        compiled = tuple(
+            compile_policy(policy, (), state) for policy in policies for state in (None, *policy.states)
+        )
+        targets = {target for one in compiled for entry in one.entries for target in entry.targets}
         self._pages: dict[str, set[str]] = {}
         for target in targets:
             if target.kind is TargetKind.URL:
                 self._pages.setdefault(target.value, set()).add(target.path)
         self._names = _names(policies, targets)
-        self._methods = _methods(policies)
-        self._parts_only = frozenset().union(
-            *(
-                compile_policy(policy, (), state).parts.names
-                for policy in policies
-                for state in (None, *policy.states)
-            )
-        )
+        self._methods = _methods(compiled)
+        self._parts_only = frozenset().union(*(one.parts.names for one in compiled))
         self._lists = sorted({name for policy in policies for name in policy.lists})
         self._stranger = _unused(_STRANGER, self._names)
         self._policies = policies
@@ -194,15 +184,9 @@ def _names(policies: Iterable[Policy], targets: Iterable[Target]) -> frozenset[s
     return frozenset(named)
 
 
-def _methods(policies: Iterable[Policy]) -> tuple[str, ...]:
+def _methods(policies: Iterable[Compiled]) -> tuple[str, ...]:
     """Return the methods of which some page takes one and not another, and one for those that nothing speaks of."""
-    entries = [
-        entry
-        for policy in policies
-        for state in (None, *policy.states)
-        for entry in compile_policy(policy, (), state).entries
-    ]
-    told: set[str] = set().union(*(entry.methods for entry in entries))
+    told: set[str] = set().union(*(entry.methods for one in policies for entry in one.entries))
     if not told:
         return ()
     others = [method for method in SENDING if method not in told]
