@@ -17,6 +17,8 @@ from pathlib import Path
 
 import structlog
 
+from schoolgate_policy.patience import within
+
 CANNOT_RUN = 2  # a child's exit code: its settings or its policy keep it from running, and it said why
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds before a crashed child is started again
 _STEADY = 60.0  # seconds after which a child counts as running well, and the pause is short again
@@ -155,7 +157,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                async with asyncio.timeout(_SILENCE + _START_PATIENCE * (not child.ready.is_set())):
+                async with within(_SILENCE + _START_PATIENCE * (not child.ready.is_set())):
                     message = await loop.sock_recv(channel, 4096)
             except TimeoutError:
                 log.error("run.part_silent", part=child.part.name)  # noqa: TRY400 - the time-out is no news

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from schoolgate_dns.asking import Asking
 from schoolgate_dns.upstream_address import Upstream
+from schoolgate_policy.patience import within
 
 
 def tls_context(roots: Path | None) -> ssl.SSLContext:
@@ -114,7 +115,7 @@ class _Connection:
         """Return how long the next message is; None where none came for a while and none is waited for."""
         while True:
             try:
-                async with asyncio.timeout(self._idle):
+                async with within(self._idle):
                     return int.from_bytes(await self._reader.readexactly(2))
             except TimeoutError:
                 if not self._waiting:

@@ -11,6 +11,7 @@ from typing import Any
 from schoolgate_dns.config import DnsConfig
 from schoolgate_dns.ports import DnsCounters, Transport
 from schoolgate_dns.resolver import Asker, Resolver
+from schoolgate_policy.patience import within
 from schoolgate_policy.ports import Recorder
 
 _BACKLOG = 256  # accepted at a time, before others get their turn
@@ -193,7 +194,7 @@ class _Connection:
     async def _read(self) -> bytes:
         if not self._unanswered:
             self._seats.idle(self._asker.address, self._writer)
-        async with asyncio.timeout(self._config.tcp_idle):
+        async with within(self._config.tcp_idle):
             message = await self._reader.readexactly(int.from_bytes(await self._reader.readexactly(2)))
         self._seats.busy(self._writer)
         return message
@@ -211,5 +212,5 @@ class _Connection:
         if not reply:
             return
         self._writer.write(len(reply).to_bytes(2) + reply)
-        async with asyncio.timeout(self._config.tcp_idle):
+        async with within(self._config.tcp_idle):
             await self._writer.drain()

@@ -21,6 +21,7 @@ from schoolgate_dns.stream import Stream, tls_context
 from schoolgate_dns.upstream_address import Upstream
 from schoolgate_dns.wire import HEADER, TC, Qtype, Rcode, WireError
 from schoolgate_policy.names import suffixes
+from schoolgate_policy.patience import within
 
 _RETRY_PLAIN = frozenset(
     {Rcode.FORMERR, Rcode.NOTIMP}
@@ -114,7 +115,7 @@ class Upstreams:
         """
         trial = _Trial(self, query, read, begun)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._config.upstream_deadline):
+            async with within(self._config.upstream_deadline):
                 return await trial.run(self._of(query.host))
         return trial.leftover()
 
@@ -166,7 +167,7 @@ class Upstreams:
 
     async def _ask(self, server: Server, query: Query, begun: "Begun | None" = None) -> bytes:
         if server.upstream.tls:
-            async with asyncio.timeout(self._config.tcp_timeout):
+            async with within(self._config.tcp_timeout):
                 return await server.stream.ask(ask(query, padded=True))
         if begun is not None:
             asking, reply = begun.asking, begun.reply
@@ -178,7 +179,7 @@ class Upstreams:
             reply = await over_udp(server.upstream, asking, self._config.udp_timeout, self._counters)
         if reply is not None and not HEADER.unpack_from(reply)[1] & TC:
             return reply
-        async with asyncio.timeout(self._config.tcp_timeout):
+        async with within(self._config.tcp_timeout):
             return await server.stream.ask(asking)
 
     async def close(self) -> None:

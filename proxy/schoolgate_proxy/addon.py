@@ -108,7 +108,7 @@ class SchoolgateProxy:
             self._judge.saw(Technique.PROXY_DIRECT, arrival, client.sockname[0])
             client.error = "refused: this port takes redirected connections only"
             return
-        conn.expect(self._config.undecided, lambda: None)
+        self._expect(conn, self._config.undecided)
 
     def _enter(self, client: connection.Client, entrant: Entrant) -> None:
         """Take in a connection that came through the gate, which counts it and has checked where it was aimed."""
@@ -117,7 +117,11 @@ class SchoolgateProxy:
         if entrant.address is not None:
             conn.brought = as_ip(entrant.address[0].partition("%")[0])
         self._connections.opened(client.id, conn)
-        conn.expect(self._config.undecided, lambda: None)
+        self._expect(conn, self._config.undecided)
+
+    def _expect(self, conn: Connection, seconds: float) -> None:
+        """Close a connection, and count it, unless the client shows within so many seconds what it wants."""
+        conn.expect(seconds, lambda: self._counters.connection_turned_away("late"))
 
     @guarded
     def client_disconnected(self, client: connection.Client) -> None:
@@ -152,7 +156,7 @@ class SchoolgateProxy:
                 data.layer = Closed(data.context)  # mitmproxy reads some ports as DNS
             case Kind.HTTP if conn.tls_name:
                 if not conn.expecting and data.context.client.alpn != b"h2":
-                    conn.expect(self._config.undecided, lambda: None)
+                    self._expect(conn, self._config.undecided)
                 if conn.counted:  # it came through the gate: mitmproxy has nothing to find out
                     data.layer = layers.HttpLayer(data.context, HTTPMode.transparent)
 
@@ -168,7 +172,7 @@ class SchoolgateProxy:
         """Judge a CONNECT request of an explicit proxy's client."""
         conn = self._connections.of(flow.client_conn.id)
         if self._requests.connect(flow, conn):
-            conn.expect(self._config.undecided, lambda: None)
+            self._expect(conn, self._config.undecided)
 
     @guarded
     async def tls_clienthello(self, data: tls.ClientHelloData) -> None:
@@ -193,7 +197,7 @@ class SchoolgateProxy:
             conn.tls_name = name
             conn.judged = attempt, decision
             data.context.server.address = (name, port)
-            conn.expect(self._config.undecided, lambda: None)
+            self._expect(conn, self._config.handshake)
             return
         self._judge.acted(attempt, decision)
         passed = handling is Handling.PASS

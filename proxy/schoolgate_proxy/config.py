@@ -31,8 +31,10 @@ class ProxyConfig:
     """Returns where the block page's button leads; None: the page says whom to ask instead."""
     web_ports: frozenset[int] = frozenset({80, 443})
     """The only ports a client may name."""
-    undecided: float = 5.0
+    undecided: float = 15.0
     """Seconds until a connection that shows neither a whole ClientHello nor a whole request head is closed."""
+    handshake: float = 30.0
+    """Seconds for the rest of a TLS handshake, once the name is judged."""
     most_per_client: int = 1000
     """Connections of one address at a time; more are closed as they come. A browser has some 250."""
     most_new_per_client: int = 1000

@@ -12,6 +12,7 @@ from mitmproxy import http
 
 from schoolgate_policy.decision import Attempt, Decision
 from schoolgate_policy.names import IPAddress
+from schoolgate_policy.patience import Alarm
 from schoolgate_proxy.handling import Arrival
 from schoolgate_proxy.upstream import Anchor
 
@@ -48,7 +49,7 @@ class Connection:
     # What each request that still lives was allowed by: pages of one host may close at different times.
     requests: "WeakKeyDictionary[http.HTTPFlow, Approval]" = field(default_factory=WeakKeyDictionary)
     unframed: "WeakSet[http.HTTPFlow]" = field(default_factory=WeakSet)  # HTTP/2 requests without a length
-    _deadline: asyncio.TimerHandle | None = None
+    _deadline: Alarm | None = None
 
     def approve(self, approval: Approval) -> None:
         """Open an upstream to this connection; of very many, the oldest is forgotten."""
@@ -64,7 +65,7 @@ class Connection:
             late()
             self.close()
 
-        self._deadline = asyncio.get_running_loop().call_later(seconds, over)
+        self._deadline = Alarm(seconds, over)
 
     @property
     def expecting(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Self
 
 from schoolgate_policy.model import IPNetwork
 from schoolgate_policy.names import IPAddress, as_ip, parse_address
+from schoolgate_policy.patience import within
 from schoolgate_proxy.ports import Address, Resolve
 
 _CACHE_SIZE = 4096
@@ -189,7 +190,8 @@ class Upstream:
         """Begin a look-up; all who want the same name meanwhile wait for this one, as when a class opens a site."""
 
         async def resolve() -> Sequence[Address]:
-            return await asyncio.wait_for(self._resolve(*key), _LOOKUP_SECONDS)
+            async with within(_LOOKUP_SECONDS):
+                return await self._resolve(*key)
 
         def ended(task: asyncio.Task[Sequence[Address]]) -> None:
             del self._asking[key]

@@ -523,6 +523,7 @@ def running(
         allowed_upstream=(ip_network("127.0.0.1/32"),),
         resolve=internet.names.resolve,
         undecided=1.0,
+        handshake=3.0,
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -3,6 +3,8 @@
 import socket
 import ssl
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,34 +12,58 @@ import pytest
 PUPIL, GUEST = "127.0.20.5", "127.0.30.5"
 
 
+class _Hands:
+    """A client's end of TLS, which sends what it has to say piece by piece."""
+
+    def __init__(self, raw: socket.socket, context: ssl.SSLContext, name: str) -> None:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._raw = raw
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+
+    def hello(self, sizes: list[int]) -> None:
+        """Send a ClientHello in pieces of the given sizes."""
+        with suppress(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        hello = self._outgoing.read()
+        for size in sizes:
+            self._raw.sendall(hello[:size])
+            hello = hello[size:]
+            time.sleep(0.05)  # the pieces must be segments of their own
+        self._raw.sendall(hello)
+
+    def finish(self, pause: float = 0.0) -> None:
+        """Finish the handshake; the last of it, the client's, is sent after a pause."""
+        self._pump(self.tls.do_handshake)
+        time.sleep(pause)
+        self._raw.sendall(self._outgoing.read())
+
+    def get(self, name: str) -> bytes:
+        """Send a request and return the beginning of the response."""
+        self.tls.write(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+        self._raw.sendall(self._outgoing.read())
+        return self._pump(lambda: self.tls.read(65536))
+
+    def _pump[T](self, step: Callable[[], T]) -> T:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self._raw.sendall(self._outgoing.read())
+                data = self._raw.recv(65536)
+                if not data:
+                    raise ConnectionResetError("closed") from None
+                self._incoming.write(data)
+
+
 def _split_handshake(
     raw: socket.socket, context: ssl.SSLContext, name: str, sizes: list[int]
 ) -> ssl.SSLObject:
     """Send a ClientHello in pieces of the given sizes, then finish the handshake."""
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    connection = context.wrap_bio(incoming, outgoing, server_hostname=name)
-    try:
-        connection.do_handshake()
-    except ssl.SSLWantReadError:
-        hello = outgoing.read()
-    for size in sizes:
-        raw.sendall(hello[:size])
-        hello = hello[size:]
-        time.sleep(0.05)  # the pieces must be segments of their own
-    raw.sendall(hello)
-    while True:
-        try:
-            connection.do_handshake()
-        except ssl.SSLWantReadError:
-            raw.sendall(outgoing.read())
-            data = raw.recv(65536)
-            if not data:
-                raise ConnectionResetError("closed in the handshake") from None
-            incoming.write(data)
-        else:
-            raw.sendall(outgoing.read())
-            return connection
+    hands = _Hands(raw, context, name)
+    hands.hello(sizes)
+    hands.finish()
+    return hands.tls
 
 
 @pytest.mark.parametrize("sizes", [[1], [2], [3], [4], [5], [1, 1, 1], [1] * 8])
@@ -77,6 +103,29 @@ def test_undecided_connection_is_closed(internet: Any, first: bytes) -> None:
         raw.sendall(first)
         raw.settimeout(5)
         assert raw.recv(100) == b""
+
+
+@pytest.mark.parametrize(("host", "status"), [("fine.example", b"200"), ("blocked.example", b"403")])
+def test_a_slow_handshake_is_waited_for(internet: Any, host: str, status: bytes) -> None:
+    """A client whose part of the handshake comes late, as from the edge of the wireless, is served all the same."""
+    with internet.tunnel(host) as raw:
+        hands = _Hands(raw, internet.context(), host)
+        hands.hello([])
+        hands.finish(pause=1.5)  # longer than the time for undecided connections in these tests
+        assert hands.get(host).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("host", ["fine.example", "blocked.example"])
+def test_a_handshake_without_end_is_closed(internet: Any, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that stops in the middle of its handshake is let go, and counted."""
+    why: list[str] = []
+    monkeypatch.setattr(internet.server._gate.counters, "connection_turned_away", why.append)
+    with internet.tunnel(host) as raw:
+        _Hands(raw, internet.context(), host).hello([])
+        raw.settimeout(10)
+        while raw.recv(65536):
+            pass
+    assert why == ["late"]
 
 
 @pytest.mark.parametrize("data", [b"\x00\x01tunnel\n", b"\x00\x0e\x38aaaaaaaa\0\0", b"q6\xffnvWj8"])

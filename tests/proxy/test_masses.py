@@ -70,7 +70,7 @@ def box(flood: Flood, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]
 
 
 def test_20_000_half_open_connections_keep_nobody_out(box: Box) -> None:
-    """They are closed after their five seconds; others are served meanwhile, nothing blocked opens, memory comes back."""
+    """They are closed when their time is over; others are served meanwhile, nothing blocked opens, memory comes back."""
     before, most, served = box.rss, 0, 0
     command = [sys.executable, "-c", SILENT, str(box.port), str(HALF_OPEN // 2)]
     with ExitStack() as stack:

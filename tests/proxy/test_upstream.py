@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -115,6 +116,38 @@ def test_who_leaves_takes_nobody_along() -> None:
         assert await second == (("93.184.215.14", 443),)
 
     asyncio.run(scenario())
+
+
+def test_a_rush_is_not_taken_for_a_silent_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that was there in time counts, though the loop was busy with others and read it too late."""
+    monkeypatch.setattr("schoolgate_proxy.upstream._LOOKUP_SECONDS", 0.02)
+    ear, mouth = socket.socketpair()
+    ear.setblocking(False)
+
+    async def hear() -> bytes:
+        return await asyncio.get_running_loop().sock_recv(ear, 10)
+
+    async def resolve(_name: str, port: int) -> Sequence[tuple[str, int]]:
+        mouth.send(b"1.1.1.1")
+        asyncio.get_running_loop().call_soon(time.sleep, 0.1)
+        (answer,) = await asyncio.gather(hear())
+        return [(answer.decode(), port)]
+
+    with ear, mouth:
+        found = asyncio.run(Upstream(resolve, (), list).find("site.example", 443))
+    assert found == (("1.1.1.1", 443),)
+
+
+def test_a_silent_resolver_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing comes: the name is not found, which is not certain."""
+    monkeypatch.setattr("schoolgate_proxy.upstream._LOOKUP_SECONDS", 0.02)
+
+    async def resolve(_name: str, _port: int) -> Sequence[tuple[str, int]]:
+        return await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(NameNotFound) as caught:
+        asyncio.run(Upstream(resolve, (), list).find("site.example", 443))
+    assert not caught.value.certain
 
 
 def test_a_name_without_an_answer_is_not_found() -> None:

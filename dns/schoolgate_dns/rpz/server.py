@@ -17,6 +17,7 @@ from schoolgate_dns.rpz.publisher import ListSources, Publisher
 from schoolgate_dns.rpz.requests import Desk
 from schoolgate_dns.tcp import bind_tcp
 from schoolgate_dns.udp import bind_udp
+from schoolgate_policy.patience import within
 from schoolgate_policy.ports import Clock, PolicySource, Recorder
 
 _PORT_TRIES = 16
@@ -109,7 +110,7 @@ class RpzServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
         while True:
-            async with asyncio.timeout(self._config.idle):
+            async with within(self._config.idle):
                 size = int.from_bytes(await reader.readexactly(2))
                 message = await reader.readexactly(size)
             reply = self._desk.reply(message, peer, tcp=True)
@@ -117,7 +118,7 @@ class RpzServer:
                 # In a thread: looking for what changed among a million names takes seconds.
                 while (part := await asyncio.to_thread(next, reply, None)) is not None:
                     writer.write(len(part).to_bytes(2) + part)
-                    async with asyncio.timeout(self._config.idle):
+                    async with within(self._config.idle):
                         await writer.drain()
             finally:
                 with contextlib.suppress(ValueError):  # a thread is in it: it ends with its present step

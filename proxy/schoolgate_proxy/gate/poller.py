@@ -99,7 +99,7 @@ class Poller:
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Have a function called after so many seconds."""
-        timer = Timer(self.now + seconds, call)
+        timer = Timer(time.monotonic() + seconds, call)  # a full turn may be long
         heapq.heappush(self._timers, timer)
         return timer
 

@@ -53,7 +53,7 @@ class TlsPage:
         self._rest = b""  # of the answer
         self._begun = False  # a request has
         self._step: Callable[[], None] = self._handshake
-        self._deadline = visitor.gate.config.undecided
+        self._deadline = visitor.gate.config.undecided  # for a request that has begun
 
     def go_on(self, _mask: int = 0) -> None:
         """Do what can be done now; a failure of ours ends in a closed door."""

@@ -234,7 +234,7 @@ class Visitor:
         if self.gate.tls is None:
             raise RuntimeError("a page is to be shown without a certificate")
         self.attempt, self.decision = attempt, decision
-        self.deadline(self.gate.config.undecided)
+        self.deadline(self.gate.config.handshake)
         TlsPage(self, self.gate.tls.connection(name, self.sock), attempt, decision).go_on()
 
     def _note(self, found: TlsName, network: str = "") -> None:
