@@ -22,6 +22,7 @@ class TakenError(Exception):
 
 def main() -> int:
     """Make the school, say how to use it, and wait."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script that says `make lab &` has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if os.geteuid() != 0:
         typer.echo("lab: network namespaces need root: sudo make lab", err=True)
