@@ -162,6 +162,26 @@ class Accounts:
             self._set_password(connection, account, new)
             self._note(connection, actor, "account.password-set", account)
 
+    def set_language(self, actor: Actor, email: str, language: str) -> Account:
+        """Write letters to an account in another language: its owner's choice, or of those who look after accounts.
+
+        Raises:
+            InvalidInput: there are no letters in this language.
+
+        """
+        _check_language(language)
+        with self._office.write() as connection:
+            account = self.by_email(connection, email)
+            if account.number != actor.account:
+                self.require(actor)
+            connection.execute(
+                accounts.update().where(accounts.c.number == account.number).values(language=language)
+            )
+            self._office.audit.add(
+                connection, self._office.now(), actor, "account.language", account.email, language=language
+            )
+            return self.get(connection, account.number)
+
     def set_roles(self, actor: Actor, email: str, holdings: Iterable[Holding]) -> Account:
         """Give an account these roles and no others; nobody changes their own."""
         self.require(actor)
@@ -315,8 +335,7 @@ class Accounts:
         address = check_email(email)
         if connection.execute(sa.select(accounts.c.number).where(accounts.c.email == address)).one_or_none():
             raise InvalidInput(email="there is an account of this name already")
-        if language not in LANGUAGES:
-            raise InvalidInput(language=f"use one of {', '.join(LANGUAGES)}")
+        _check_language(language)
         if password is not None:
             passwords.check_new(password, address)
         made = accounts.insert().values(
@@ -406,6 +425,11 @@ class Accounts:
 
         """
         actor.require(Role.OFFICER, Role.HEAD, Role.TECHNICIAN, Role.SYSTEM)
+
+
+def _check_language(language: str) -> None:
+    if language not in LANGUAGES:
+        raise InvalidInput(language=f"use one of {', '.join(LANGUAGES)}")
 
 
 def check_email(text: str) -> str:

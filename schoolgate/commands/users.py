@@ -80,6 +80,21 @@ def roles(service: "Service", email: Email, role: Roles, *, as_json: AsJson = Fa
 
 @app.command()
 @on_queue
+def language(
+    service: "Service",
+    email: Email,
+    code: Annotated[str, typer.Argument(help="en or cy.", metavar="LANGUAGE")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write letters to an account in another language."""
+    from schoolgate_exceptions.roles import SYSTEM
+
+    _tell(service.accounts.set_language(SYSTEM, email, code), "", as_json=as_json)
+
+
+@app.command()
+@on_queue
 def invite(
     service: "Service",
     email: Email,
@@ -186,4 +201,5 @@ def _tell(account: "Account", invitation: str, *, as_json: bool) -> None:
 def _line(account: "Account") -> str:
     held = [f"{one.role} until {one.last}" if one.last else str(one.role) for one in account.holdings]
     state = "closed" if account.closed_at else "" if account.has_password else "no password yet"
-    return "  ".join(part for part in (account.email, account.name, ", ".join(held), state) if part)
+    letters = "" if account.language == "en" else f"letters in {account.language}"
+    return "  ".join(part for part in (account.email, account.name, ", ".join(held), letters, state) if part)

@@ -127,6 +127,20 @@ def test_sessions_end(school, officer):
         sign_in()
 
 
+def test_the_language_of_letters(school, officer):
+    """The owner of an account chooses it, or who looks after accounts; nobody else, and only one that there is."""
+    accounts = school.service.accounts
+    person = school.person("teacher@school.example", Role.TEACHER)
+    assert accounts.set_language(person, "teacher@school.example", "cy").language == "cy"
+    assert accounts.set_language(officer, "Teacher@school.example", "en").language == "en"
+    with pytest.raises(NotAllowed):
+        accounts.set_language(person, officer.email, "cy")
+    with pytest.raises(InvalidInput):
+        accounts.set_language(person, "teacher@school.example", "fr")
+    with school.service.office.read() as connection:
+        assert accounts.by_email(connection, officer.email).language == "en"
+
+
 def test_officer_and_head_need_a_second_factor(school, officer):
     """Without the code the session has none of the rights; the code completes it, once; a thief cannot enrol anew."""
     first = school.service.signing_in.by_password("officer@school.example", PASSWORD, HERE).session

@@ -448,6 +448,19 @@ def test_a_changed_audit_is_told(live, officer, tmp_path):
     assert "row 1 of the audit was changed" in officer.get("/audit", verify="1").text.lower()
 
 
+def test_choosing_a_language(live):
+    """The account's letters come in it, and the pages of this device."""
+    teacher = live.signed_in("teacher@school.example", Role.TEACHER)
+    page = teacher.post("/account/language", page="/account", language="cy")
+    assert page.status_code == 200
+    assert '<html lang="cy' in page.text
+    assert '<option value="cy" selected>' in page.text
+    service = live.school.service
+    with service.office.read() as connection:
+        assert service.accounts.by_email(connection, "teacher@school.example").language == "cy"
+    assert 'href="#language"' in teacher.post("/account/language", page="/account", language="xx").text
+
+
 def test_changing_the_password(live):
     """One's own password is changed with the old one; every session ends by it."""
     teacher = live.signed_in("teacher@school.example", Role.TEACHER)

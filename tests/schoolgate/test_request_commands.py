@@ -145,11 +145,13 @@ def test_accounts(folder):
     )
     assert "deputy until 2026-12-18, dsl" in done.stdout
     assert "http://127.0.0.1:8000/invitation/" in done.stdout
+    assert "letters in cy" in schoolgate("users", "language", "d@school.example", "cy", cwd=folder).stdout
     for words, line in (
         (
             ("users", "add", "d@school.example", "--role", "dsl"),
             "email: there is an account of this name already\n",
         ),
+        (("users", "language", "d@school.example", "fr"), "language: use one of en, cy\n"),
         (("users", "close", "nobody@school.example"), "there is no account `nobody@school.example`\n"),
         (("requests", "show", "REQ-2026-9999"), "there is no request `REQ-2026-9999`\n"),
     ):

@@ -50,6 +50,7 @@ _ACCOUNT = (
     Route("/sign-in/code", "sign_in", signing.code, signing.check_code, signed_in=True, half=True),
     Route("/sign-out", "sign_in", None, signing.sign_out, signed_in=True, half=True),
     Route("/account", "account", signing.account, signing.change_password, signed_in=True),
+    Route("/account/language", "account", None, signing.set_language, signed_in=True),
     Route("/account/sessions", "account", None, signing.end_sessions, signed_in=True),
     Route(
         "/account/second-factor",

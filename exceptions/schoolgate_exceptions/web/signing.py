@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 
 from schoolgate_exceptions.errors import InvalidInput, InvalidToken, NotFound, SignInFailed, TooMany
 from schoolgate_exceptions.ports import Page, SignInProvider
@@ -11,6 +12,7 @@ from schoolgate_exceptions.web.failures import lines_of
 from schoolgate_exceptions.web.frame import redirect, with_headers
 from schoolgate_exceptions.web.qr import Svg, svg
 from schoolgate_exceptions.web.visit import PROVIDER, SESSION, Visit, cookie, read_cookies
+from schoolgate_exceptions.web.words import LANGUAGES
 
 
 def sign_in(counter: Counter, visit: Visit) -> Page:
@@ -132,7 +134,7 @@ def accept(counter: Counter, visit: Visit) -> Page:
 
 def account(counter: Counter, visit: Visit) -> Page:
     """Show one's own account."""
-    return counter.page(visit, "account/account.html.j2", done=visit.query.one("done"))
+    return counter.page(visit, "account/account.html.j2", done=visit.query.one("done"), languages=_LANGUAGES)
 
 
 def change_password(counter: Counter, visit: Visit) -> Page:
@@ -141,10 +143,20 @@ def change_password(counter: Counter, visit: Visit) -> Page:
     try:
         counter.service.accounts.change_password(visit.actor, old, new)
     except SignInFailed as error:
-        return counter.again(visit, "account/account.html.j2", {"old": str(error)}, done="")
+        return _account_again(counter, visit, {"old": str(error)})
     except InvalidInput as error:
-        return counter.again(visit, "account/account.html.j2", error.fields, done="")
+        return _account_again(counter, visit, error.fields)
     return redirect("/sign-in", cookie(SESSION, "", secure=counter.secure, seconds=0))
+
+
+def set_language(counter: Counter, visit: Visit) -> Page:
+    """Choose the language of one's letters, and of the pages on this device."""
+    wanted = visit.form.one("language")
+    try:
+        counter.service.accounts.set_language(visit.actor, _session(visit).account.email, wanted)
+    except InvalidInput as error:
+        return _account_again(counter, visit, error.fields)
+    return counter.to("/account", done="language", lang=wanted)
 
 
 def end_sessions(counter: Counter, visit: Visit) -> Page:
@@ -180,6 +192,7 @@ def keep_second_factor(counter: Counter, visit: Visit) -> Page:
 
 
 _KEY_BYTES = 20
+_LANGUAGES = tuple(LANGUAGES.items())
 
 
 def _second_factor(counter: Counter, visit: Visit, key: bytes, uri: str, errors: dict[str, str]) -> Page:
@@ -208,6 +221,10 @@ def _begin(counter: Counter, signed: Signed, onwards: str) -> Page:
 def _session(visit: Visit) -> Session:
     assert visit.session is not None  # noqa: S101 - the route is for those who are signed in
     return visit.session
+
+
+def _account_again(counter: Counter, visit: Visit, errors: Mapping[str, str]) -> Page:
+    return counter.again(visit, "account/account.html.j2", errors, done="", languages=_LANGUAGES)
 
 
 def _dead(counter: Counter, visit: Visit, error: InvalidToken) -> Page:
