@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from schoolgate.settings import Endpoint
+from schoolgate_policy.patience import within
 
 type Check = Callable[[], str | None]  # None: fine; text: what is wrong
 
@@ -52,7 +53,7 @@ class HealthServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with within(_PATIENCE):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 writer.write(self._answer(head))
                 await writer.drain()

@@ -12,6 +12,7 @@ from schoolgate_dns.rpz.records import soa
 from schoolgate_dns.rpz.tsig import Signer, proves, read_signature, wire_name
 from schoolgate_dns.rpz.zone import Version
 from schoolgate_dns.wire import AA, HEADER, IN, QR, QUESTION_TAIL, Qtype, read_records
+from schoolgate_policy.patience import within
 
 _NOTIFY = 4 << 11
 _OPCODE = 0x7800
@@ -103,7 +104,8 @@ async def _ask(to: Endpoint, message: bytes, ident: int, wait: float) -> bytes |
         return None
     try:
         transport.sendto(message)
-        return await asyncio.wait_for(ear.heard, wait)
+        async with within(wait):
+            return await ear.heard
     except TimeoutError:
         return None
     finally:
