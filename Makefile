@@ -23,7 +23,9 @@ demo: $(STAMPS)/run  ## play a school day on loopback and check that all parts a
 test: packages $(STAMPS)/dev  ## check everything: style, types, direction of imports, tests
 	$(MAKE) --no-print-directory lint
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(ARGS)
+	@printf 'covered by tests: %s %% (%s says which lines are not)\n' \
+	  "$$($(BIN)/coverage report --format=total)" "$(BIN)/coverage report"
 
 lint: $(STAMPS)/dev  ## check style, types and the direction of imports
 	$(BIN)/ruff check

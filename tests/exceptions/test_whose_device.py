@@ -109,3 +109,36 @@ def test_one_machine_on_two_networks_is_two_devices(seen):
     table |= {PUPIL: MAC, "10.10.0.9": MAC}
     found = log(school, (PUPIL, "vpn"), ("10.10.0.9", "vpn"))
     assert len({one.device for one in found}) == 2
+
+
+def test_who_came_since_the_last_look_is_known_by_the_hardware_at_once(seen):
+    """A device's first attempts count with those after: nothing is booked on an address whose neighbour is there to see."""
+    school, table = seen
+    clock = iter(number / 2 for number in range(1000))  # rounds of half a second, all within one regular look
+    school.service.devices.monotonic = lambda: next(clock)
+    log(school, ("10.20.0.6", "vpn"))
+    table |= {PUPIL: MAC}
+    log(school, (PUPIL, "vpn"))
+    table |= {SIX: MAC}
+    _, first, second = log(school, (SIX, "tor"))
+    assert first.device == second.device
+    assert (first.attribution, second.attribution) == (Attribution.HARDWARE, Attribution.HARDWARE)
+    (alert,) = rows(school, alerts)
+    assert alert.points == first.points + second.points
+
+
+def test_strangers_do_not_have_the_neighbours_read_all_the_time(seen):
+    """An address without a neighbour is looked for once until the next regular look; any number of them, four times a second."""
+    school, _ = seen
+    looks, now = [], [0.0]
+    school.service.devices.monotonic = lambda: now[0]
+    school.service.devices.neighbours = lambda: looks.append(now[0]) or {}
+    for tenth in range(100):
+        now[0] = tenth / 10
+        log(school, (PUPIL, "vpn"), ("10.20.0.6", "vpn"))
+    assert len(looks) <= 3
+    looks.clear()
+    for tenth in range(20):
+        now[0] = 11 + tenth / 10
+        log(school, *((f"10.20.{tenth}.{number}", "vpn") for number in range(1, 20)))
+    assert 1 < len(looks) <= 9

@@ -27,6 +27,7 @@ from schoolgate_policy.model import People
 
 _MOST = 50_000  # remembered addresses
 _FRESH = 15.0  # seconds for which a look at the neighbours is believed
+_SOON = 0.25  # seconds within which no second look shows more: parts tell of what they see as often
 _MOST_OF_ONE = 2  # IPv4 addresses at a time that one machine may have: a lease and the one before
 _MOST_SEALED = 8  # addresses that are kept of a device
 _BETWEEN = ", "
@@ -60,7 +61,8 @@ class Devices:
         self.neighbours = neighbours
         self.monotonic: Callable[[], float] = time.monotonic
         self._hardware: Mapping[str, str] = {}
-        self._looked = float("-inf")
+        self._looked = self._looked_regularly = float("-inf")
+        self._missed: set[str] = set()  # addresses that a look since the last regular one did not show
         self._cipher = Fernet(office.keys.fernet("event device"))
         self._engine: Engine | None = None
         self._known: dict[str, Identified] = {}
@@ -69,26 +71,31 @@ class Devices:
         self._day = ""
 
     def identify(self, address: str) -> Identified:
-        """Return the pseudonym of an address, its network, and how sure that is."""
-        engine = self._office.engine
-        if engine is not self._engine or len(self._known) >= _MOST:
-            self._known.clear()
-            self._engine = engine
-        found = self._known.get(address)
-        if found is None:
-            found = self._known[address] = self._identify(engine, address)
+        """Return the pseudonym of an address, its network, and how sure that is.
+
+        Who came since the last look at the neighbours is looked for at once: else the first attempts of a device would
+        count for its address, and those after for itself.
+        """
+        found = self._identify(address)
+        if found.attribution is not Attribution.ADDRESS or address in self._missed:
+            return found
+        now = self.monotonic()
+        if now - self._looked < _SOON:
+            return found
+        self._look(now)
+        found = self._identify(address)
+        if found.attribution is Attribution.ADDRESS:
+            self._missed.add(address)
         return found
 
     def look_around(self) -> None:
-        """Find out anew who has which address, where the last look is too old; takes some milliseconds then."""
+        """Find out anew who has which address, where the last regular look is too old; takes some milliseconds then."""
         now = self.monotonic()
-        if now - self._looked < _FRESH:
+        if now - self._looked_regularly < _FRESH:
             return
-        self._looked = now
-        found = _single(self.neighbours())
-        if found != self._hardware:
-            self._hardware = found
-            self._known.clear()
+        self._looked_regularly = now
+        self._missed.clear()
+        self._look(now)
 
     def note(self, found: Identified, address: str) -> None:
         """Have the address of a pseudonym written with the next `write`."""
@@ -208,7 +215,24 @@ class Devices:
     def _open(self, sealed: str) -> list[str]:
         return self._cipher.decrypt(sealed.encode()).decode().split(_BETWEEN)
 
-    def _identify(self, engine: Engine, address: str) -> Identified:
+    def _look(self, now: float) -> None:
+        self._looked = now
+        found = _single(self.neighbours())
+        if found != self._hardware:
+            self._hardware = found
+            self._known.clear()
+
+    def _identify(self, address: str) -> Identified:
+        engine = self._office.engine
+        if engine is not self._engine or len(self._known) >= _MOST:
+            self._known.clear()
+            self._engine = engine
+        found = self._known.get(address)
+        if found is None:
+            found = self._known[address] = self._make(engine, address)
+        return found
+
+    def _make(self, engine: Engine, address: str) -> Identified:
         client = engine.identify(address)
         named = next((name for name in client.devices if _is_one(engine, name)), None)
         hardware = self._hardware.get(client.address)
