@@ -23,6 +23,7 @@ import panel_pictures
 import pytest
 import yaml
 from dnslib import DNSRecord
+from ports import free_port
 from running import GUEST, PUPIL, ROOT, STAFF, InternetThread, Running, eventually
 from watching import PROMETHEUS, alerts, panels, read, recorded, selectors
 
@@ -44,8 +45,7 @@ class Prometheus:
     """Prometheus as its package brings it, collecting every second from a Schoolgate."""
 
     def __init__(self, folder: Path, running: Running) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         configuration = read(PROMETHEUS / "prometheus.yml")
         configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         del configuration["alerting"]

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from running import FREE_PORTS, PUPIL, ROOT, InternetThread, clean_environment, eventually, schoolgate
 
 from schoolgate.demo.internet import Internet
@@ -94,8 +95,7 @@ def internet() -> Iterator[Internet]:
 @pytest.fixture
 def at() -> str:
     """A free address."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def curl(*words: str) -> str:
@@ -144,9 +144,7 @@ def test_the_portal_speaks_tls(tmp_path: Path, internet: Internet, at: str) -> N
 
 def test_the_sinkhole_answers(tmp_path: Path, internet: Internet) -> None:
     """Also the batches of datagrams that go past the interpreter."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     with (
         started("dns", tmp_path, internet, SCHOOLGATE_DNS_LISTEN=f"127.0.0.1:{port}"),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking,

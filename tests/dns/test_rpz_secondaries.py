@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ports import free_port
 from rpz_rig import EXCEPTION, POLICY, Zones
 from running import eventually
-from secondaries import Answer, ask, dig, free_port, named, unbound
+from secondaries import Answer, ask, dig, named, unbound
 
 from schoolgate_policy.model import Inspection
 

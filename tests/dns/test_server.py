@@ -9,6 +9,7 @@ import pytest
 from dnslib import DNSRecord
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ports import free_port
 
 
 def test_many_queries_on_one_connection_out_of_order(rig, dns):
@@ -123,7 +124,7 @@ def test_ipv6_is_served(make_rig):
 def test_a_taken_port_is_one_clear_line(make_rig, kind):
     """A port in use raises OSError that names address, port and transport, and leaves nothing bound."""
     with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", free_port()))
         if kind == socket.SOCK_STREAM:
             taken.listen()
         port = taken.getsockname()[1]

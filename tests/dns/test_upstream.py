@@ -1,11 +1,11 @@
 """Upstreams that fail, are slow, lie, or are not there."""
 
-import socket
 import threading
 import time
 
 import pytest
 from dnslib import DNSRecord
+from ports import free_port
 
 
 def x(rig, which: int = 0, ttl: int = 300) -> None:
@@ -46,10 +46,7 @@ def test_a_failing_upstream_is_passed_over(make_rig):
 
 def test_a_closed_port_is_noticed_at_once(make_rig):
     """A refused datagram does not wait for a time-out."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    rig = make_rig(upstreams=0, endpoints=(("127.0.0.1", port),))
+    rig = make_rig(upstreams=0, endpoints=(("127.0.0.1", free_port()),))
     started = time.monotonic()
     assert rig.ask("x.example").header.rcode == 2
     assert time.monotonic() - started < 1

@@ -8,6 +8,7 @@ import time
 import pytest
 import trustme
 from dnslib import DNSRecord
+from ports import free_port
 
 NAME = "dns.upstream.example"
 
@@ -138,9 +139,7 @@ def test_a_black_hole_ends_the_connection(over_tls):
 
 def test_plain_and_tls_upstreams_stand_in_for_each_other(make_rig, trust, dns):
     """Fail-over between kinds: a TLS upstream that is gone, a plain one that is there."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        gone = (*unused.getsockname(), True, NAME)
+    gone = ("127.0.0.1", free_port(), True, NAME)
     upstream = dns.StandIn()
     upstream.add("x.example", "A", "x.example. 300 A 198.51.100.2")
     rig = make_rig([upstream], endpoints=(gone,), upstream_roots=trust.roots)

@@ -1,7 +1,6 @@
 """Every test that takes `school` runs on SQLite and on PostgreSQL."""
 
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import postgres
 import pytest
 from aiosmtpd.controller import Controller
 from live_portal import LivePortal
+from ports import free_port
 from postman import Postman
 from school import School
 from screenshots import sign_in
@@ -100,9 +100,8 @@ def live(tmp_path: Path, sqlite_only: str) -> Iterator[LivePortal]:
 
 @pytest.fixture
 def port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
+    """A port where nothing listens."""
+    return free_port()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from ports import free_port
 from school import School
 
 from schoolgate.request_queue import open_service
@@ -53,8 +54,6 @@ def host(authority):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         signer.issue_cert(name).configure_cert(context)
         taken = Taken(way)
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            port = found.getsockname()[1]
         more = {
             "tls": {"ssl_context": context, "auth_require_tls": False},
             "starttls": {"tls_context": context, "require_starttls": True},
@@ -62,6 +61,7 @@ def host(authority):
         }[way]
         if way != "none":
             more |= {"authenticator": taken.authenticate, "auth_required": way == "starttls"}
+        port = free_port()
         controller = Controller(taken, hostname="127.0.0.1", port=port, **more)
         if way == "tls":  # the base class looks with a plain connection whether it is there
             controller._trigger_server = lambda: socket.create_connection(("127.0.0.1", port), 5).close()

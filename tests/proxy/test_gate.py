@@ -18,6 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from ports import free_port
 
 from schoolgate_policy.decision import Verdict
 
@@ -352,8 +353,7 @@ def test_a_killed_proxy_lets_nothing_through(tmp_path: Path) -> None:
 def test_workers_share_a_port(tmp_path: Path) -> None:
     """Two processes listen on one port, and both are given connections; when one is killed the other serves on."""
     script = str(Path(__file__).with_name("gate_process.py"))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with ExitStack() as stack:
         workers = []
         for name in ("one", "two"):

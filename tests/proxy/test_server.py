@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from ports import free_port
 
 from schoolgate_policy.engine import Engine
 from schoolgate_policy.load import load_policy
@@ -63,7 +64,7 @@ def test_listeners_are_named_by_network(make: Callable[..., ProxyServer]) -> Non
     """Every address is told with the network it serves, and is closed after the stop."""
 
     async def scenario() -> None:
-        server = make(transparent={"pupils": ("127.0.0.1", _free_port())})
+        server = make(transparent={"pupils": ("127.0.0.1", free_port())})
         await server.start()
         networks = [listening.network for listening in server.addresses]
         addresses = [listening.address for listening in server.addresses]
@@ -120,8 +121,3 @@ def test_roots_that_are_none_are_told(make: Callable[..., ProxyServer], tmp_path
     file.write_text("nothing")
     with pytest.raises(ValueError, match=r"roots\.pem: no certificates"):
         asyncio.run(make(upstream_ca=file).start())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

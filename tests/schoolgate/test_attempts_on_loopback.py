@@ -20,6 +20,7 @@ import pytest
 from dnslib import DNSRecord
 from loopback_ways import BY_NAME, BY_PACKET, BY_PROXY, Way, listed
 from netns_clients import page as fetched
+from ports import free_port
 from running import PUPIL, InternetThread, Running, clean_environment, eventually, schoolgate
 from school import PASSWORD
 
@@ -89,8 +90,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     """`schoolgate run`, and the reader of the firewall's evidence with something in the place of nft."""
     with ExitStack() as undo:
         internet = undo.enter_context(InternetThread())
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            port = found.getsockname()[1]
+        port = free_port()
         (tmp_path / "schoolgate.toml").write_text(
             f'[portal]\nurl = "http://127.0.0.1:{port}"\n[interfaces]\npupils = "vlan20"\n'
         )
@@ -107,8 +107,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 def _reader(undo: ExitStack, running: Running, tools: Path) -> str:
     """Start what reads the firewall, as its unit does; return where its metrics are."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        at = f"127.0.0.1:{found.getsockname()[1]}"
+    at = f"127.0.0.1:{free_port()}"
     more = {"PATH": f"{tools}:{os.environ['PATH']}", "SCHOOLGATE_METRICS_FIREWALL": at}
     with (running.folder / "reader").open("wb") as log:
         reader = subprocess.Popen(

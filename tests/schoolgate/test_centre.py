@@ -14,8 +14,8 @@ from pathlib import Path
 import postgres
 import pytest
 import sqlalchemy as sa
+from ports import free_port
 from running import FREE_PORTS, PUPIL, ROOT, STAFF, clean_environment, eventually
-from secondaries import free_port
 
 from schoolgate.demo.clients import Seen, ask_dns
 from schoolgate.request_queue import open_service

@@ -1,10 +1,10 @@
 """The portal's own readings of the parts: from their metrics, restart by restart, with nothing that is about somebody."""
 
-import socket
 import threading
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from told_parts import answering
 from watching import metrics_of_ours
 
@@ -42,8 +42,7 @@ def free() -> Endpoint:
 
 def nobody() -> Endpoint:
     """Return an address where nothing answers."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return Endpoint("127.0.0.1", found.getsockname()[1])
+    return Endpoint("127.0.0.1", free_port())
 
 
 def test_every_source_is_a_metric_of_ours() -> None:

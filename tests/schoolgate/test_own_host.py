@@ -9,6 +9,7 @@ import httpcore
 import httpx
 import pytest
 from dnslib import DNSRecord
+from ports import free_port
 from running import GUEST, PUPIL, STAFF, Running, schoolgate
 
 HOST = "filter.school.example"
@@ -30,8 +31,7 @@ rules:
 def shut(internet, tmp_path_factory):
     """A Schoolgate whose policy blocks everything, and whose portal has a name and a port."""
     folder = tmp_path_factory.mktemp("shut")
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     (folder / "policy.yaml").write_text(POLICY)
     (folder / "schoolgate.toml").write_text(f'[portal]\nlisten = "127.0.0.1:{port}"\nurl = "http://{HOST}"\n')
     running = Running(folder, internet, SCHOOLGATE_PORTAL_LISTEN=f"127.0.0.1:{port}", SCHOOLGATE_INTERNAL="")

@@ -7,8 +7,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from running import ROOT, Running, eventually, schoolgate
-from secondaries import KEY, SECRET, dig, free_port
+from secondaries import KEY, SECRET, dig
 
 SETTINGS = """\
 [dns]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from ports import free_port
 from running import (
     FREE_PORTS,
     GUEST,
@@ -195,8 +196,7 @@ def test_sighup_reloads_every_part(fresh):
 
 def test_a_killed_part_comes_back(internet, tmp_path):
     """A part that dies is started again on its port, and the others never stop."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     running = Running(tmp_path, internet, SCHOOLGATE_DNS_LISTEN=f"127.0.0.1:{port}").wait_ready()
     try:
         before = running.pids()

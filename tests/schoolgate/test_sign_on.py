@@ -1,12 +1,12 @@
 """Signing in with the school's own accounts, on the running product, and what its settings refuse."""
 
 import shutil
-import socket
 import sqlite3
 
 import httpx
 import pytest
 from oidc_provider import CLIENT, SECRET, OidcProvider
+from ports import free_port
 from running import FREE_PORTS, ROOT, Running, schoolgate
 
 from schoolgate.settings_file import SettingsError, load_settings
@@ -24,13 +24,6 @@ groups = {{ leaders = ["headteacher", "governor"], teaching = "teacher", staff =
 """
 
 
-@pytest.fixture
-def free_port():
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
 def come_in(url):
     """Press the button and follow where it leads."""
     with httpx.Client(base_url=url, follow_redirects=True, timeout=30) as browser:
@@ -38,14 +31,15 @@ def come_in(url):
         return browser.get("/sign-in/with/Google")
 
 
-def test_signing_in_at_the_schools_provider(internet, tmp_path, free_port):
+def test_signing_in_at_the_schools_provider(internet, tmp_path):
     """Groups give roles, staff without one are known, strangers and other schools stay outside; the audit says by what."""
-    url = f"http://127.0.0.1:{free_port}"
+    at = f"127.0.0.1:{free_port()}"
+    url = f"http://{at}"
     with OidcProvider(f"{url}/sign-in/back/Google") as provider:
         (tmp_path / "sso.secret").write_text(f"{SECRET}\n")
         text = SSO.format(url=url, issuer=provider.issuer, client=CLIENT)
         (tmp_path / "schoolgate.toml").write_text(text)
-        running = Running(tmp_path, internet, SCHOOLGATE_PORTAL_LISTEN=f"127.0.0.1:{free_port}")
+        running = Running(tmp_path, internet, SCHOOLGATE_PORTAL_LISTEN=at)
         try:
             running.wait_ready()
             usual = {"email": "Ruth@school.example", "email_verified": True, "name": "Ruth Evans"}

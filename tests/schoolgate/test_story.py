@@ -13,6 +13,7 @@ from email import message_from_bytes, policy
 import pytest
 from aiosmtpd.controller import Controller
 from dnslib import DNSRecord
+from ports import free_port
 from running import GUEST, PUPIL, STAFF, InternetThread, Running, eventually
 
 from schoolgate.demo.internet import GREETING, Internet
@@ -114,12 +115,6 @@ class Quiet:
 
     def policy_rejected(self, *_, kept):
         """Hear nothing."""
-
-
-def free_port():
-    """Return a port that is free at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 @pytest.fixture

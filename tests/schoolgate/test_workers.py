@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 POLICY = """\
 version: 1
@@ -22,13 +23,6 @@ rules:
   - {block: [bad.example], reason: never}
 """
 BEFORE, BEHIND = b"\x01\0\0\1\0\0\0\0\0\0\4", b"\3bad\7example\0\0\1\0\1"
-
-
-def free_port() -> int:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(tcp.getsockname())
-        return tcp.getsockname()[1]
 
 
 def ask(port: int, number: int, patience: float = 0.5) -> bool:

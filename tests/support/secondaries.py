@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +11,6 @@ from running import eventually
 
 SECRET = "c2Nob29sZ2F0ZS10ZXN0LWtleS1vZi0zMi1vY3RldHM="
 KEY = f'key "trust" {{\n  algorithm hmac-sha256;\n  secret "{SECRET}";\n}};\n'
-
-
-def free_port() -> int:
-    """Return a port that UDP and TCP can have on loopback."""
-    for _ in range(50):
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                return port
-    raise AssertionError("no port")
 
 
 def dig(port: int, name: str, kind: str = "A", *more: str, key: str = "") -> str:
