@@ -138,7 +138,7 @@ def test_a_taken_port_is_one_clear_line(make_rig, kind):
 
 def test_stopping_frees_the_port_and_drops_what_waits(make_rig, dns):
     """Stop and start again on the same port, with a query still waiting."""
-    rig = make_rig()
+    rig = make_rig(listen=(("127.0.0.1", free_port()),))
     rig.upstream.silent = True
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.sendto(dns.query("x.example"), rig.address)
