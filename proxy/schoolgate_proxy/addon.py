@@ -21,6 +21,7 @@ from schoolgate_policy.technique import Technique
 from schoolgate_proxy.client_tls import distrusts
 from schoolgate_proxy.config import ProxyConfig
 from schoolgate_proxy.connections import Approval, Connection, Connections
+from schoolgate_proxy.error_page import CLOSED_MEANWHILE
 from schoolgate_proxy.gate.gate import Entrant, Gate
 from schoolgate_proxy.guard import guarded
 from schoolgate_proxy.handling import Arrival, Handling, handling_of
@@ -299,8 +300,13 @@ class SchoolgateProxy:
         conn = self._connections.of(data.client.id)
         address = data.server.address
         approval = conn.approved.get((address[0], address[1])) if address is not None else None
-        if approval is None or self._judge.again(approval.attempt).blocked:
+        if approval is None:
             data.server.error = "refused: no decision allows this connection"
+            return
+        decision = self._judge.again(approval.attempt)
+        if decision.blocked:
+            self._judge.acted(approval.attempt, decision)
+            data.server.error = CLOSED_MEANWHILE
             return
         data.server.address = approval.anchor
         if data.server.tls:

@@ -1,5 +1,7 @@
 """Our own page where mitmproxy would show its stock one: a site that does not answer, or cannot prove who it is.
 
+Also one that was allowed, and closed before it was dialled: what is said there is why nothing comes, not what the policy says.
+
 mitmproxy offers no way to choose that page, and the `error` hook comes too late to answer. Its two HTTP modules call
 one function for the body, by a name of their own; that name is pointed here.
 """
@@ -8,6 +10,8 @@ from mitmproxy import version
 from mitmproxy.proxy.layers.http import _http1, _http2
 
 from schoolgate_proxy.blockpage import render_notice
+
+CLOSED_MEANWHILE = "refused: closed since it was allowed"  # the error of a connection that ends in that page
 
 
 def install(school: str) -> None:
@@ -29,6 +33,11 @@ def _words(status: int, message: str) -> tuple[str, str]:
         return (
             "This request was not understood",
             "Your browser and the school's filter did not understand each other.",
+        )
+    if message.endswith(CLOSED_MEANWHILE):  # mitmproxy says first that it has killed the connection
+        return (
+            "This page has just closed",
+            "It closed in the moment in which it was being opened. Load it again to see why, and until when.",
         )
     if "certificate" in message.lower():
         return (

@@ -102,6 +102,28 @@ def test_websocket_ends_when_another_policy_blocks_it(internet: Any) -> None:
         assert not ends_within(left, 2)
 
 
+def test_what_closes_while_it_is_opened_says_so(internet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy that comes into force between the verdict and the dial: nothing is dialled, and the page does not blame the site."""
+    resolve = internet.names.resolve
+
+    async def meanwhile(name: str, port: int) -> Any:
+        internet.use_policy("rules:\n  - {block: [meanwhile.example], reason: Not now}")
+        return await resolve(name, port)
+
+    internet.names.special["meanwhile.example"] = [("127.0.0.1", internet.origin.http)]
+    monkeypatch.setattr(internet.server._addon._upstream, "_resolve", meanwhile)
+    request = (
+        b"GET http://meanwhile.example/ HTTP/1.1\r\nHost: meanwhile.example\r\nConnection: close\r\n\r\n"
+    )
+    reply = internet.plain(request)
+    assert reply.startswith(b"HTTP/1.1 502 ")
+    assert b"This page has just closed" in reply
+    assert b"did not answer" not in reply
+    assert internet.untouched
+    assert [decision.verdict for _, decision in internet.notes.decisions] == ["allow", "block"]
+    assert b"Not now" in internet.plain(request)
+
+
 PROBES = {
     "connectivitycheck.gstatic.com/generate_204": b"",
     "captive.apple.com/hotspot-detect.html": b"<HTML><HEAD><TITLE>Success</TITLE></HEAD><BODY>Success</BODY></HTML>",
