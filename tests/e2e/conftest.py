@@ -9,6 +9,7 @@ from pathlib import Path
 
 import netns_clients as client
 import pytest
+from box_records import add_lead
 from netns_internet import RESOLVER4, RESOLVER6
 from netns_school import INTERFACES, METRICS, Box, Host, NoNamespacesError, School, make_school, wait_for
 
@@ -47,6 +48,7 @@ def box(school: School) -> Iterator[Box]:
     made = school.build_box().with_a_small_disk()
     try:
         made.start()
+        add_lead(made)
         yield made
     finally:
         made.stop()

@@ -20,18 +20,14 @@ import httpx
 import netns_clients as client
 import pytest
 import yaml
+from box_records import DSL, records
 from clean_packets import SYSTEMS, packets
 from netns_school import METRICS, ROOT, Box, Host, School, school_policy, wait_for
 from school import PASSWORD
 from watching import PROMETHEUS, panels, read
 from ways_round import FOUR, TRIES, Try
 
-from schoolgate.request_queue import open_service
-from schoolgate.settings import Settings
-from schoolgate_exceptions.accounts import Holding
-from schoolgate_exceptions.roles import SYSTEM, Actor, Role
-from schoolgate_policy.engine import Engine
-from schoolgate_policy.load import load_policy
+from schoolgate_exceptions.roles import Actor, Role
 from schoolgate_policy.technique_table import about, weight
 
 pytestmark = [
@@ -41,7 +37,6 @@ pytestmark = [
 ]
 WATCHED = {**METRICS, "firewall": 9156}
 PROMETHEUS_AT = "127.0.0.1:9190"
-DSL = "dsl@school.example"
 CLEAN = ROOT / "tests/data/clean"
 HONEST = "10.20.0.88"  # a laptop that nobody touches
 LAST = "wireguard"  # what is tried when a limit is set
@@ -131,26 +126,12 @@ def _look(path: str) -> str:
         return browser.get(path).text
 
 
-class _Source:
-    def __init__(self, policy: Path) -> None:
-        self.engine = Engine(load_policy(policy))
-
-
-def _service(box: Box):
-    from datetime import UTC, datetime
-
-    settings = Settings(state=box.state)
-    return open_service(settings, box.policy, _Source(box.policy), lambda: datetime.now(UTC))
-
-
 @pytest.fixture(scope="module")
 def story(school: School, box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """The product as installed, with the reader of the firewall, Prometheus, and somebody to sign in."""
     with ExitStack() as undo:
-        service = _service(box)
+        service = records(box)
         undo.callback(service.close)
-        if DSL not in {one.email for one in service.accounts.listed()}:
-            service.accounts.add(SYSTEM, DSL, "A lead", [Holding(Role.DSL)], password=PASSWORD)
         undo.callback(box.rewrite, school_policy())
         undo.callback(_forgive, service)
         box.watch()
@@ -345,7 +326,7 @@ def test_an_honest_hour_shows_nothing(story: Story) -> None:
     # The honest laptop is an address of the machine that the test before has brought under supervision: that ends here,
     # since a machine is supervised whatever its address.
     story.box.rewrite(school_policy())
-    with closing(_service(story.box)) as service:
+    with closing(records(story.box)) as service:
         _forgive(service)
     wait_for(
         lambda: "EDE: 15" not in story.pupil.run("dig", f"@{story.pupil.gateway4}", "news.example"), PATIENCE
