@@ -296,6 +296,7 @@ def test_the_device_is_supervised_by_its_score(story: Story) -> None:
     )
     reply = story.pupil.do(client.exchange, FOUR, 80, client.request("news.example"))
     assert reply.startswith(b"HTTP/1.1 403")
+    assert b"Only some pages work on this device" in reply
     assert "under supervision" in story.page("/attempts?days=1")
     ((supervised,),) = story.rows("SELECT max(supervised) FROM alerts WHERE network = 'pupils'")
     assert supervised == 1
